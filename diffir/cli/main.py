@@ -1,0 +1,135 @@
+"""The command `diffir`. Each subcommand has a file here and imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import diffir
+from diffir.cli.bench import bench
+from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
+from diffir.cli.degrade import degrade
+from diffir.cli.fetch_metrics import fetch_metrics
+from diffir.cli.inspect import inspect
+from diffir.cli.list import list_components
+from diffir.cli.restore import restore
+from diffir.cli.train import train
+from diffir.host.manager import Host, build_host
+
+
+def build_app(host: Host) -> typer.Typer:
+    """The command line over a host: our commands, and those of its plugins.
+
+    Commands find the host in `ctx.obj`.
+    """
+    app = typer.Typer(
+        name="diffir",
+        help="Restore badly compressed pictures, codec by codec.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help: rich takes longer to import than all of ours
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def options(
+        ctx: typer.Context,
+        plugin: Annotated[
+            list[Path] | None,
+            typer.Option(exists=True, dir_okay=False, metavar="FILE", help="A plugin. Repeatable."),
+        ] = None,
+        verbose: Annotated[
+            int,
+            typer.Option(
+                "-v", "--verbose", count=True, show_default=False, help="Say more; -vv still more."
+            ),
+        ] = 0,
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", is_eager=True, callback=_print_version, help="Show the version."
+            ),
+        ] = False,
+    ) -> None:
+        ctx.obj = host
+        show_log(verbose)
+
+    app.command("restore")(restore)
+    app.command("inspect")(inspect)
+    app.command("degrade")(degrade)
+    app.command("bench")(bench)
+    app.command("list")(list_components)
+    app.command("train")(train)
+    app.command("fetch-metrics")(fetch_metrics)
+    host.add_commands(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    0: done. 1: some or all of the work failed. 2: wrong usage. 130: interrupted.
+
+    Args:
+        arguments: the words after `diffir`; those of the process without it.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        files = _plugin_files(words)
+        with _shared_with_workers(files):
+            host = build_host()
+            app = build_app(host)
+            for broken in host.plugins:
+                if broken.error and Path(broken.origin) in files:
+                    print_warning(f"plugin {broken.origin} does not work: {broken.error}")
+            app(args=words, prog_name="diffir")
+    except Exception as error:
+        if tracing():
+            raise
+        print_error(error)
+        sys.exit(FAILED)
+
+
+@contextmanager
+def _shared_with_workers(files: Sequence[Path]) -> Iterator[None]:
+    """List the plugin files in the environment, where `build_host` finds them.
+
+    Data-loader workers, and whoever asks for the default host, must have the same plugins.
+    """
+    listed = os.environ.get("DIFFIR_PLUGIN_FILES")
+    if files:
+        names = [*map(str, files), *([listed] if listed else [])]
+        os.environ["DIFFIR_PLUGIN_FILES"] = os.pathsep.join(names)
+    try:
+        yield
+    finally:
+        if files and listed is None:
+            del os.environ["DIFFIR_PLUGIN_FILES"]
+        elif files and listed is not None:
+            os.environ["DIFFIR_PLUGIN_FILES"] = listed
+
+
+def _plugin_files(words: Sequence[str]) -> list[Path]:
+    """Find `--plugin` before typer does: a plugin may add the very command that is called."""
+    files: list[Path] = []
+    rest = iter(words)
+    for word in rest:
+        if word == "--plugin":
+            files.append(Path(next(rest, "")))
+        elif word.startswith("--plugin="):
+            files.append(Path(word.removeprefix("--plugin=")))
+        elif not word.startswith("-"):
+            break  # the command's name: what follows is its own
+    return [path.resolve() for path in files if path.is_file()]  # typer tells of the others
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"diffir {diffir.__version__}")
+        raise typer.Exit

@@ -1,0 +1,276 @@
+"""`diffir restore`: bad pictures in, better ones out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diffir.cli.console import FAILED, print_error, tracing
+from diffir.cli.inputs import expand_each, suffixes_of
+from diffir.cli.outputs import Job, plan
+from diffir.errors import DiffirError, PictureError
+from diffir.host.manager import Host
+
+if TYPE_CHECKING:
+    from diffir.contracts.picture import Picture
+    from diffir.restore.restorer import Restorer
+
+
+def restore(
+    ctx: typer.Context,
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders or patterns.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="A file for one input, a folder for more; the tree is mirrored."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="A recipe's name, or a .safetensors file.")
+    ] = "moe-diffir-tiny",
+    fidelity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="0 looks best, 1 is closest to the input's truth."),
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="What compressed the pictures, where the file cannot tell.")
+    ] = None,
+    quality: Annotated[
+        float | None, typer.Option(help="On the codec's own scale, in place of what was read.")
+    ] = None,
+    suffix: Annotated[str, typer.Option(help="Format of the files in an output folder.")] = ".png",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    tile: Annotated[
+        int | None,
+        typer.Option(help="Side of a tile, a multiple of 64; by default by free memory."),
+    ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1000, help="1: from the degraded latent. 200: the method's sampler."
+        ),
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of the noise of more than one step.")] = 0,
+    dry: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done and why, and do nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one record per file, one line each.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out inputs whose output is there.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+) -> None:
+    """Restore compressed pictures.
+
+    The codec and its quality are read from the file; the size is never changed; profiles, EXIF,
+    transparency and 16 bits are kept. A file that fails is reported and the rest goes on; the exit
+    code is then 1.
+    """
+    host: Host = ctx.obj
+    _check_facts(host, codec, quality)
+    _check_tile(tile)
+    items, missing = expand_each(inputs, suffixes=suffixes_of(host))
+    for error in missing:
+        print_error(error)
+    jobs = plan(items, output, suffix=suffix)
+    skipped = [job for job in jobs if skip_existing and job.target.exists()]
+    todo = [job for job in jobs if job not in skipped]
+    for job in skipped:
+        _say(_record(job, status="skipped"), as_json=as_json)
+    if not todo:
+        raise typer.Exit(FAILED if missing else 0)
+
+    from diffir.restore.estimates import DEFAULT_FIDELITY
+    from diffir.restore.restorer import load
+
+    restorer = load(
+        model,
+        device=device,
+        dtype=dtype,
+        tile=tile,
+        steps=steps,
+        seed=seed,
+        fidelity=DEFAULT_FIDELITY if fidelity is None else fidelity,
+        host=host,
+    )
+
+    def work(job: Job) -> dict[str, Any]:
+        picture = _read(job, host, codec=codec, quality=quality)
+        if dry:
+            return _planned(job, picture, restorer)
+        return _restored(job, picture, restorer, overwrite=overwrite)
+
+    failed = bool(missing)
+    with _progress(len(todo), shown=not as_json and not dry) as advance:
+        for job in todo:
+            try:
+                record = work(job)
+            except DiffirError as error:
+                if tracing():
+                    raise
+                failed = True
+                print_error(error, about=job)
+                record = _record(job, status="failed", error=error.message, hint=error.hint)
+                if as_json:
+                    _say(record, as_json=True)
+            else:
+                _say(record, as_json=as_json)
+            advance()
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _check_facts(host: Host, codec: str | None, quality: float | None) -> None:
+    """Refuse what the user says of the codec before any work begins."""
+    if codec is None:
+        return
+    scale = host.codec(codec).spec.scale
+    if quality is not None and not scale.contains(quality):
+        low, high = sorted((scale.worst, scale.best))
+        raise typer.BadParameter(
+            f"{codec} has {scale.label} from {low:g} to {high:g}, got {quality:g}",
+            param_hint="--quality",
+        )
+
+
+def _check_tile(tile: int | None) -> None:
+    if tile is None:
+        return
+    from diffir.restore.tiling import GRID, SMALLEST_TILE
+
+    if tile < SMALLEST_TILE or tile % GRID:
+        raise typer.BadParameter(
+            f"expected a multiple of {GRID} from {SMALLEST_TILE} up, got {tile}",
+            param_hint="--tile",
+        )
+
+
+def _read(job: Job, host: Host, *, codec: str | None, quality: float | None) -> Picture:
+    from diffir.pictures.reading import read
+
+    picture = read(job.item.path, host=host)
+    if codec is None and quality is None:
+        return picture
+    name = codec or picture.codec.name
+    if name is None:
+        raise PictureError(
+            f"{job.item.path}: --quality means nothing without a codec",
+            hint="This file does not say what compressed it: give --codec as well.",
+        )
+    scale = host.codec(name).spec.scale
+    if quality is not None and not scale.contains(quality):
+        low, high = sorted((scale.worst, scale.best))
+        raise PictureError(
+            f"{job.item.path} is {name}, which has {scale.label} from {low:g} to {high:g}, "
+            f"got {quality:g}",
+            hint="Give a --quality on that scale.",
+        )
+    facts = picture.codec.with_user_facts(name=codec, quality=quality, scale=scale)
+    return picture.with_pixels(picture.pixels, codec=facts)
+
+
+def _planned(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
+    from diffir.restore.tiling import count
+
+    tile = restorer.choose_tile()
+    return {
+        **_record(job, status="planned"),
+        **_facts(picture),
+        "router": "told by the file" if picture.codec.known else "judges by the pixels",
+        "tile": tile,
+        "tiles": count(picture.height, picture.width, tile),
+        "device": str(restorer.device),
+        "steps": restorer.steps,
+        "fidelity": restorer.fidelity,
+    }
+
+
+def _restored(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) -> dict[str, Any]:
+    from diffir.pictures.writing import check_target, write
+    from diffir.restore.memory import peak_bytes
+
+    check_target(picture, job.target, overwrite=overwrite)  # before the work, not after it
+    started = time.perf_counter()
+    estimates = restorer.estimate(picture)
+    write(estimates.at(restorer.fidelity), job.target, overwrite=overwrite)
+    return {
+        **_record(job, status="restored"),
+        **_facts(picture),
+        "experts": [round(share, 4) for share in estimates.experts],
+        "tile": estimates.tile,
+        "fidelity": restorer.fidelity,
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_bytes": peak_bytes(restorer.device),
+    }
+
+
+def _facts(picture: Picture) -> dict[str, Any]:
+    codec = picture.codec
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "codec": codec.name,
+        "quality": codec.quality,
+        "severity": codec.severity,
+        "quantizer": codec.quantizer,
+        "subsampling": codec.subsampling,
+        "bits_per_pixel": codec.bits_per_pixel,
+        "sources": dict(codec.sources),
+    }
+
+
+def _record(job: Job, *, status: str, **more: Any) -> dict[str, Any]:
+    return {
+        "input": str(job.item.path),
+        "output": str(job.target),
+        "status": status,
+        **more,
+    }
+
+
+def _say(record: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(record))
+        return
+    line = f"{record['input']} -> {record['output']}"
+    if record["status"] == "skipped":
+        line += ": exists, skipped"
+    else:
+        known = record["codec"] or "unknown codec"
+        quality = "" if record["quality"] is None else f" {record['quality']:g}"
+        line += f": {known}{quality}, {record['width']}x{record['height']}"
+    if record["status"] == "restored":
+        line += f", {record['seconds']:.1f} s"
+    elif record["status"] == "planned":
+        line += (
+            f", router {record['router']}, {record['tiles']} tiles of {record['tile']} px "
+            f"on {record['device']}"
+        )
+    typer.echo(line)
+
+
+@contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Any]:
+    """A bar on stderr for more than one file, where somebody looks."""
+    if not shown or total < 2:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("restore", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,1 @@
+"""Compression formats: bytes to pixels and back, bytes to CodecInfo; one file a codec."""

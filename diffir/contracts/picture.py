@@ -1,0 +1,72 @@
+"""A picture as files know it: pixels, what rides along with them, how they were compressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from diffir.contracts.codec import CodecInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    AnyPixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    r"""What a file carries beside its pixels, as raw bytes: carried, never interpreted on the way.
+
+    exif: the TIFF structure, without the `Exif\\0\\0` prefix; its orientation is already applied
+    to the pixels and set to 1. dpi: horizontal and vertical dots per inch.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    comment: bytes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels `(H,W,3)`, uint8 or uint16, upright, in the file's own color space.
+
+    alpha: `(H,W)` of the same dtype, straight (not premultiplied), or None.
+    gray: the file had one channel; the three channels of `pixels` are equal, and `write` saves one.
+    codec: how the file was compressed. metadata: ICC, EXIF, XMP, dpi, comment.
+    """
+
+    pixels: AnyPixels
+    alpha: AnyPixels | None = None
+    gray: bool = False
+    codec: CodecInfo = field(default_factory=CodecInfo.unknown)
+    metadata: Metadata = field(default_factory=Metadata)
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, str(self.pixels.dtype)
+        if len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f"pixels must be (H,W,3) and not empty, got {shape}")
+        if dtype not in ("uint8", "uint16"):
+            raise ValueError(f"pixels must be uint8 or uint16, got {dtype}")
+        if self.alpha is not None and (
+            self.alpha.shape != shape[:2] or self.alpha.dtype != self.pixels.dtype
+        ):
+            raise ValueError(
+                f"alpha must be {shape[:2]} {dtype}, got {self.alpha.shape} {self.alpha.dtype}"
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    def with_pixels(self, pixels: AnyPixels, *, codec: CodecInfo | None = None) -> Picture:
+        """The same picture with other pixels, and with `codec` where given."""
+        return replace(self, pixels=pixels, codec=codec or self.codec)

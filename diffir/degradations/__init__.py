@@ -1,0 +1,1 @@
+"""Codecs as degradations, chains of them, mixtures."""

@@ -1,0 +1,97 @@
+"""Degradations by name, as the benchmark, training and the command line ask for them.
+
+    jpeg-10, hevc-42      a codec and a level on its own scale, any level
+    double-jpeg           a degradation that a plugin registered
+
+A codec's benchmark levels are tasks without being registered one by one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffir.degradations.codec_degradation import CodecDegradation
+from diffir.errors import ComponentError, UnknownComponentError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from diffir.contracts.codec import CodecSpec
+    from diffir.contracts.interfaces import Degradation
+    from diffir.contracts.picture import Picture
+    from diffir.host.manager import Host
+
+logger = logging.getLogger("diffir")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One named degradation."""
+
+    name: str
+    degradation: Degradation
+
+    def degrade(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        """As `diffir.contracts.interfaces.Degradation.degrade`."""
+        return self.degradation.degrade(picture, rng)
+
+    @property
+    def codec_degradation(self) -> CodecDegradation | None:
+        """The degradation, where it is one codec, whose compressed bytes can be had too."""
+        return self.degradation if isinstance(self.degradation, CodecDegradation) else None
+
+
+def tasks(host: Host) -> tuple[Task, ...]:
+    """One task for each codec and each of its benchmark levels, heaviest compression first.
+
+    Codecs that cannot be loaded are passed over, with a warning in the log "diffir".
+    """
+    return tuple(
+        Task(f"{name}-{level:g}", CodecDegradation(host.codec(name), [level]))
+        for name, spec in _loadable_codecs(host)
+        for level in spec.levels
+    )
+
+
+def find_task(host: Host, name: str) -> Task:
+    """The task of that name: a registered degradation, or a codec and any level of its scale.
+
+    Raises:
+        UnknownComponentError: there is none; the hint names the nearest ones.
+        CodecError: the codec has no such level.
+        ComponentError: it is registered, and cannot be loaded.
+    """
+    registered = [component.name for component in host.components("degradation")]
+    if name in registered:
+        return Task(name, host.create("degradation", name))
+    codec, _, level = name.rpartition("-")
+    if codec in [component.name for component in host.components("codec")]:
+        quality = _number(level)
+        if quality is not None:
+            return Task(name, CodecDegradation(host.codec(codec), [quality]))
+    known = [*(task.name for task in tasks(host)), *registered]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    raise UnknownComponentError(
+        f"there is no task called '{name}'",
+        hint=f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}.",
+    )
+
+
+def _loadable_codecs(host: Host) -> list[tuple[str, CodecSpec]]:
+    found = []
+    for component in host.components("codec"):
+        try:
+            found.append((component.name, host.codec(component.name).spec))
+        except ComponentError as error:
+            logger.warning("%s is passed over: %s", component, error)
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

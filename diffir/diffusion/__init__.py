@@ -1,0 +1,1 @@
+"""The latent diffusion prior in torch; it knows no codec and no expert."""

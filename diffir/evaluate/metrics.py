@@ -1,0 +1,85 @@
+"""The metrics of the benchmark, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diffir.errors import DataError, UnknownComponentError
+from diffir.evaluate.fidelity_metrics import psnr_b, psnr_rgb, ssim
+
+if TYPE_CHECKING:
+    from diffir.contracts.codec import Pixels
+
+Measure = Callable[["Pixels", "Pixels"], float]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown: the heading of its column, digits, and which way is better."""
+
+    heading: str
+    digits: int
+    more_is_better: bool
+
+
+METRICS: Mapping[str, Metric] = {
+    "psnr": Metric("PSNR dB", 2, more_is_better=True),
+    "ssim": Metric("SSIM", 4, more_is_better=True),
+    "lpips-alex": Metric("LPIPS-Alex", 4, more_is_better=False),
+    "lpips-vgg": Metric("LPIPS-VGG", 4, more_is_better=False),
+    "dists": Metric("DISTS", 4, more_is_better=False),
+    "psnr-b": Metric("PSNR-B dB", 2, more_is_better=True),
+}
+"""Every metric, in the order of a report's columns."""
+
+_BY_PIXELS: Mapping[str, Measure] = {"psnr": psnr_rgb, "ssim": ssim, "psnr-b": psnr_b}
+
+
+def load_metrics(names: Iterable[str], *, device: str = "cpu") -> dict[str, Measure]:
+    """Functions of (reference, other), both `(H,W,3) uint8` RGB, in the order of `names`.
+
+    Args:
+        names: of `METRICS`.
+        device: where LPIPS and DISTS are computed, as torch names it.
+
+    Raises:
+        UnknownComponentError: there is no such metric; the hint names the nearest ones.
+        DataError: no name was given.
+        CheckpointError: the weights of LPIPS or DISTS have not been fetched.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    if not wanted:
+        raise DataError("expected one metric or more, got none", hint=_known())
+    unknown = next((name for name in wanted if name not in METRICS), None)
+    if unknown is not None:
+        near = difflib.get_close_matches(unknown, METRICS, n=2)
+        hint = f"Did you mean {' or '.join(near)}?" if near else _known()
+        raise UnknownComponentError(f"there is no metric called '{unknown}'", hint=hint)
+    return {name: _BY_PIXELS.get(name) or _perceptual(name, device) for name in wanted}
+
+
+def _perceptual(name: str, device: str) -> Measure:
+    import torch
+
+    from diffir.perceptual.dists import Dists
+    from diffir.perceptual.lpips import Lpips
+
+    network: torch.nn.Module
+    network = Dists() if name == "dists" else Lpips("alex" if name == "lpips-alex" else "vgg")
+    network = network.to(device)
+
+    def image(pixels: Pixels) -> Any:
+        return torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255
+
+    def measure(reference: Pixels, other: Pixels) -> float:
+        with torch.inference_mode():
+            return float(network(image(reference), image(other)))
+
+    return measure
+
+
+def _known() -> str:
+    return f"Known: {', '.join(METRICS)}."

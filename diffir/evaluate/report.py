@@ -1,0 +1,133 @@
+"""A benchmark's result as a Markdown table for readers and as JSON for programs.
+
+Writing files is the command line's business: both functions return text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import diffir
+from diffir.evaluate.metrics import METRICS
+from diffir.evaluate.protocol import NATIVE_RGB
+
+if TYPE_CHECKING:
+    from diffir.evaluate.benchmark import Result, Row
+    from diffir.evaluate.metrics import Metric
+
+_PACKAGES = ("av", "kornia", "numpy", "pillow", "torch")
+
+
+def versions() -> dict[str, str]:
+    """The versions that figures depend on: Python, diffir, and the packages that hold codecs."""
+    found = {"python": platform.python_version(), "diffir": diffir.__version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def to_markdown(result: Result, *, model: str, command: str) -> str:
+    """A table with one block per task; in each, the best figure of a column is bold.
+
+    Args:
+        result: of `diffir.evaluate.benchmark.run`.
+        model: the restorer's name, as rows show it.
+        command: what was run, so that it can be run again.
+    """
+    headings = [_heading(METRICS[name]) for name in result.metrics]
+    header = ["task", "picture", *headings, "bpp", "s/picture"]
+    lines = [_line(header), _line(["---", "---", *["---:"] * (len(header) - 2)])]
+    for _, group in groupby(result.rows, key=lambda row: row.task):
+        lines += _block(list(group), result.metrics, model)
+    about = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return "\n".join(
+        [
+            f"Protocol {result.protocol}: {NATIVE_RGB.summary}. "
+            f"{len(result.pictures)} pictures, seed {result.seed}.",
+            "",
+            *lines,
+            "",
+            f"`{command}`",
+            "",
+            f"{about}.",
+            "",
+        ]
+    )
+
+
+def to_json(result: Result, *, model: str, command: str) -> str:
+    """Everything, with each picture's scores; figures that are not finite are null."""
+    content: dict[str, Any] = {
+        "protocol": result.protocol,
+        "model": model,
+        "command": command,
+        "seed": result.seed,
+        "versions": versions(),
+        "pictures": list(result.pictures),
+        "metrics": list(result.metrics),
+        "rows": [
+            {
+                "task": row.task,
+                "fidelity": row.fidelity,
+                "bits_per_pixel": row.bits_per_pixel,
+                "seconds": row.seconds,
+                "mean": {name: _finite(row.mean(name)) for name in result.metrics},
+                "per_picture": {
+                    name: [_finite(score) for score in row.scores[name]] for name in result.metrics
+                },
+            }
+            for row in result.rows
+        ],
+    }
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _block(rows: list[Row], metrics: tuple[str, ...], model: str) -> list[str]:
+    lines = []
+    for row in rows:
+        cells = [row.task if row.fidelity is None else "", _label(row, model)]
+        for name in metrics:
+            text = _figure(row.mean(name), name)
+            cells.append(f"**{text}**" if _is_best(row, rows, name) else text)
+        cells.append(_optional(row.bits_per_pixel if row.fidelity is None else None, 3))
+        cells.append(_optional(row.seconds, 2))
+        lines.append(_line(cells))
+    return lines
+
+
+def _is_best(row: Row, rows: list[Row], metric: str) -> bool:
+    means = [other.mean(metric) for other in rows]
+    best = max if METRICS[metric].more_is_better else min
+    return len(rows) > 1 and row.mean(metric) == best(means)
+
+
+def _heading(metric: Metric) -> str:
+    return f"{metric.heading} {'↑' if metric.more_is_better else '↓'}"
+
+
+def _label(row: Row, model: str) -> str:
+    return "as compressed" if row.fidelity is None else f"{model}, fidelity {row.fidelity:g}"
+
+
+def _figure(value: float, metric: str) -> str:
+    return f"{value:.{METRICS[metric].digits}f}"
+
+
+def _optional(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

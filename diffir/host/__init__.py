@@ -1,0 +1,1 @@
+"""The plugin door: hooks, components, lookup by name."""

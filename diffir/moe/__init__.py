@@ -1,0 +1,1 @@
+"""The parts of MoE-DiffIR: pyramid, prompts, router, adapter, compensator."""

@@ -1,0 +1,86 @@
+"""The MoE-Prompt module: a pyramid over the degraded latent that yields one prompt map per level.
+
+    latent -> conv -> [window blocks -> norm -> prompt pool -> prompt map 0]
+                        | /2 (the tokens before the prompts: prompts shape side outputs only)
+                        v
+                      [window blocks -> norm -> prompt pool -> prompt map 1] ...
+
+The gate of each pool sees the level's tokens plus an embedding of the degradation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from diffir.contracts.interfaces import Routing
+from diffir.moe.degradation_prior import DegradationPrior
+from diffir.moe.prompts import PromptPool
+from diffir.moe.windows import WindowBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffir.contracts.codec import CodecInfo
+
+
+class MoERouter(nn.Module):
+    """Mixture-of-experts prompt router.
+
+    Args:
+        latent_channels: channels of the latent.
+        width: width D of tokens and prompt maps.
+        levels: U-Net levels to serve.
+        experts: basic prompts N per level.
+        top_k: prompts that take part at each token, K.
+        codecs: codec names that the degradation prior knows.
+        blocks: window blocks per level.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_channels: int,
+        width: int,
+        levels: int,
+        codecs: Sequence[str],
+        experts: int = 7,
+        top_k: int = 3,
+        blocks: int = 1,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(WindowBlock(width) for _ in range(blocks))) for _ in range(levels)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(levels))
+        self.pools = nn.ModuleList(
+            PromptPool(width, experts=experts, top_k=top_k) for _ in range(levels)
+        )
+        self.downs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(levels - 1)
+        )
+        self.prior = DegradationPrior(latent_channels=latent_channels, width=width, codecs=codecs)
+
+    def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
+        """See `diffir.contracts.interfaces.PromptRouter.route`."""
+        degradation = self.prior(latent, codecs)[:, None, None, :]  # (B,1,1,D)
+        x = self.stem(latent)
+        prompts, shares = [], []
+        for level, (block, norm, pool) in enumerate(
+            zip(self.blocks, self.norms, self.pools, strict=True)
+        ):
+            x = x if level == 0 else self.downs[level - 1](x)
+            tokens = block(x.permute(0, 2, 3, 1))  # (B,h,w,D)
+            normed = norm(tokens)
+            mixed, gates = pool(normed, normed + degradation)
+            prompts.append(mixed.permute(0, 3, 1, 2))
+            shares.append((gates / gates.sum(dim=-1, keepdim=True)).mean(dim=(1, 2)))
+            x = tokens.permute(0, 3, 1, 2)
+        return Routing(tuple(prompts), torch.stack(shares).mean(dim=0))
+
+    def auxiliary_loss(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
+        """The degradation prior's own loss; the trainer adds it where a router has this method."""
+        return self.prior.loss(latent, codecs)

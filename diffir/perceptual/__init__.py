@@ -1,0 +1,1 @@
+"""Distances that follow the eye, LPIPS and DISTS, as differentiable torch modules."""

@@ -1,0 +1,1 @@
+"""The one door in and the one door out of picture files."""

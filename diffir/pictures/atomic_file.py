@@ -1,0 +1,66 @@
+"""Writes a file whole or not at all.
+
+The bytes go to a hidden file in the same folder, `.NAME.XXXXXXXX.part`, down to the disk, and get
+their name in one step. A process that is killed leaves at most that hidden file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from diffir.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path that is taken, by a folder or by a file that may not be replaced.
+
+    Raises:
+        OutputError: it is.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", hint="Name a file inside it.")
+    if not overwrite and os.path.lexists(path):
+        raise OutputError(
+            f"{path} exists already", hint="Choose another name, or say that it may be replaced."
+        )
+
+
+def write_atomically(path: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write `data` to `path`; missing folders are made.
+
+    Raises:
+        OutputError: the disk is full, permission is missing, or the path is taken.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(part, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            check_free(path, overwrite=overwrite)  # encoding took time
+            os.replace(part, path)
+        finally:  # after KeyboardInterrupt as well; once renamed there is nothing to remove
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}", hint=_advice(error)
+        ) from error
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "Free some space on the disk, or write elsewhere."
+    if error.errno in _FORBIDDEN:
+        return "Write to a folder that you may write in."
+    return "Check the path, or write elsewhere."

@@ -1,0 +1,1 @@
+"""A model size is a TOML file."""

@@ -1,0 +1,135 @@
+"""A recipe: which component stands in which seam, with its options, and how the model is trained.
+
+Recipes are TOML. They are registered by name, read from a file, or found in the header of a weights
+file. Parts get their options as plain keyword arguments and never see the recipe.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffir.errors import RecipeError
+
+if TYPE_CHECKING:
+    from diffir.host.manager import Host
+
+SEAMS = ("router", "conditioner", "decoder")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component's name and the options that it is created with."""
+
+    use: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: its name, optimizer steps and peak learning rate."""
+
+    name: str
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model is trained on.
+
+    degradations: tables with `weight` and either `codec` and `quality` (two ends) or `chain`.
+    synthetic: share of rendered text and graphics. clean: share of pictures left undegraded.
+    """
+
+    degradations: tuple[dict[str, Any], ...] = ()
+    synthetic: float = 0.0
+    clean: float = 0.0
+    stages: tuple[Stage, ...] = ()
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name.
+
+        Raises:
+            RecipeError: there is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        known = ", ".join(stage.name for stage in self.stages)
+        raise RecipeError(f"the recipe has no stage '{name}'", hint=f"Its stages: {known}.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, in words. `text` is the TOML it was parsed from; it travels inside checkpoints."""
+
+    name: str
+    text: str
+    encoder: dict[str, Any]
+    denoiser: dict[str, Any]
+    parts: dict[str, Part]
+    training: Training = field(default_factory=Training)
+
+
+def parse_recipe(text: str, *, origin: str) -> Recipe:
+    """Parse TOML.
+
+    Raises:
+        RecipeError: not TOML, a table is missing, or a key has the wrong type.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin} is not valid TOML: {error}") from error
+    try:
+        return Recipe(
+            name=table["name"],
+            text=text,
+            encoder=dict(table["encoder"]),
+            denoiser=dict(table["denoiser"]),
+            parts={seam: _part(table[seam]) for seam in SEAMS},
+            training=_training(table.get("training", {})),
+        )
+    except KeyError as error:
+        raise RecipeError(
+            f"{origin} lacks {error}",
+            hint="A recipe has name, [encoder], [denoiser], and [router], [conditioner] and "
+            "[decoder] with a 'use' each.",
+        ) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(f"{origin}: {error}") from error
+
+
+def _part(table: dict[str, Any]) -> Part:
+    return Part(table["use"], {key: value for key, value in table.items() if key != "use"})
+
+
+def _training(table: dict[str, Any]) -> Training:
+    return Training(
+        degradations=tuple(table.get("degradations", ())),
+        synthetic=float(table.get("synthetic", 0.0)),
+        clean=float(table.get("clean", 0.0)),
+        stages=tuple(Stage(**stage) for stage in table.get("stages", ())),
+    )
+
+
+def load_recipe(name_or_path: str, host: Host) -> Recipe:
+    """A registered recipe by name, or a TOML file by path.
+
+    Raises:
+        RecipeError: the file cannot be read or is not a recipe.
+        UnknownComponentError: no recipe of that name.
+    """
+    if name_or_path.endswith(".toml"):
+        try:
+            text = Path(name_or_path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {name_or_path}: {error}") from error
+        return parse_recipe(text, origin=name_or_path)
+    package, _, file = host.find("recipe", name_or_path).target.partition(":")
+    text = files(package).joinpath(file).read_text(encoding="utf-8")
+    return parse_recipe(text, origin=f"recipe '{name_or_path}'")

@@ -1,0 +1,1 @@
+"""Picture to picture: tensors, tiles, fidelity, model assembly, checkpoints."""

@@ -1,0 +1,124 @@
+"""Weights files: safetensors, with the recipe and the model's card in the header.
+
+One file is enough to run. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from diffir.errors import CheckpointError
+from diffir.recipes.recipe import Recipe, parse_recipe
+from diffir.restore.assemble import assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+    from diffir.diffusion.model import RestorationModel
+    from diffir.host.manager import Host
+
+FORMAT = "diffir-model-1"
+
+
+def save_checkpoint(
+    model: RestorationModel,
+    path: Path,
+    *,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    card: Mapping[str, str] | None = None,
+) -> None:
+    """Write the model's weights as `dtype`, with `recipe` and `card` in the header, atomically."""
+    tensors = {
+        name: tensor.detach().to("cpu", dtype).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    header = {"format": FORMAT, "recipe": recipe.text, "card": json.dumps(dict(card or {}))}
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(save(tensors, metadata=header))
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, host: Host) -> tuple[RestorationModel, Recipe]:
+    """Build the model of a weights file, on the CPU, in float32 and evaluation mode.
+
+    Raises:
+        CheckpointError: not there, not safetensors, not ours, or its weights do not fit its recipe.
+        RecipeError: its recipe is not valid. ComponentError: its recipe needs a plugin.
+    """
+    import torch
+
+    header, tensors = _read(path)
+    recipe = parse_recipe(header["recipe"], origin=f"the recipe in {path}")
+    # Not on the meta device, which seems cheaper: its first use imports a thousand modules.
+    with torch.random.fork_rng(devices=[]):  # the random weights are replaced at once
+        model = assemble(recipe, host)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if wanted != given:
+        odd = sorted(dict(wanted.items() ^ given.items()))
+        raise CheckpointError(
+            f"{path}: {len(odd)} weights do not fit recipe '{recipe.name}', first: {odd[0]}",
+            hint="The file was made by another version of diffir or of a plugin that it uses.",
+        )
+    model.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
+    return model.eval(), recipe
+
+
+def read_card(path: Path) -> dict[str, str]:
+    """The card in a weights file's header: what made it, from what, and what it measured.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`.
+    """
+    card: dict[str, str] = json.loads(_read(path)[0]["card"])
+    return card
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    hint = "Only .safetensors files made by diffir are read; files with pickles in them never are."
+    if not path.is_file():
+        raise CheckpointError(f"there is no weights file {path}", hint="Check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}", hint=hint) from error
+    if header.get("format") != FORMAT:
+        found = header.get("format", "none")
+        raise CheckpointError(f"{path} has format '{found}', expected '{FORMAT}'", hint=hint)
+    return header, tensors
+
+
+def find_weights(model: str, host: Host) -> Path:
+    """The weights of a registered recipe, which lie beside it, or the file that `model` names.
+
+    Raises:
+        CheckpointError: the recipe comes without weights, or there is no such file.
+        UnknownComponentError: neither a file nor a recipe.
+    """
+    if model.endswith(".safetensors"):
+        return Path(model)
+    if Path(model).suffix in {".ckpt", ".pt", ".pth", ".bin"}:
+        raise CheckpointError(
+            f"{model} may hold pickled code and is not read",
+            hint="Give a .safetensors file made by diffir, or a recipe's name.",
+        )
+    package, _, file = host.find("recipe", model).target.partition(":")
+    weights = Path(str(files(package).joinpath(file))).with_suffix(".safetensors")
+    if not weights.is_file():
+        raise CheckpointError(
+            f"the recipe '{model}' comes without weights ({weights.name} is missing)",
+            hint=f"Train it: diffir train {model} --data FOLDER -o RUN",
+        )
+    return weights

@@ -1,0 +1,163 @@
+"""Picture to picture: the object that people hold.
+
+    Picture -> tiles -> RestorationModel -> residuals, blended -> Estimates -> fidelity -> Picture
+
+Device moves happen here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from diffir.errors import DeviceError
+from diffir.host.manager import default_host
+from diffir.restore.checkpoint import find_weights, load_checkpoint
+from diffir.restore.device import choose_device, choose_dtype
+from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
+from diffir.restore.memory import choose_tile, is_out_of_memory
+from diffir.restore.tensors import pad_to_multiple, to_image
+from diffir.restore.tiling import GRID, SMALLEST_TILE, cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from diffir.contracts.codec import CodecInfo
+    from diffir.contracts.picture import Picture
+    from diffir.diffusion.model import RestorationModel
+    from diffir.host.manager import Host
+
+DEFAULT_MODEL = "moe-diffir-tiny"
+
+
+class Restorer:
+    """Restores pictures with one model.
+
+    Args:
+        model: the network, in evaluation mode.
+        device: where it runs. dtype: in what precision.
+        tile: side of a tile in pixels; None chooses by free memory before each picture.
+        steps: 1 starts from the degraded latent; more samples from noise.
+        seed: of that noise. fidelity: default of the dial, 0 rich to 1 faithful.
+    """
+
+    def __init__(
+        self,
+        model: RestorationModel,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        tile: int | None = None,
+        steps: int = 1,
+        seed: int = 0,
+        fidelity: float = DEFAULT_FIDELITY,
+    ) -> None:
+        self.model = model.to(device, dtype).to(memory_format=torch.channels_last)
+        self.device = device
+        self.dtype = dtype
+        self.tile = tile
+        self.steps = steps
+        self.seed = seed
+        self.fidelity = fidelity
+
+    def __call__(self, picture: Picture) -> Picture:
+        """Restore a picture of any size; metadata and alpha ride along."""
+        return self.estimate(picture).at(self.fidelity)
+
+    def estimate(self, picture: Picture) -> Estimates:
+        """Restore once, for any setting of the dial.
+
+        Raises:
+            DeviceError: not even the smallest tile fits into memory.
+        """
+        tile = self.choose_tile()
+        while True:
+            try:
+                return self._estimate(picture, tile)
+            except (RuntimeError, MemoryError) as error:
+                if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                    raise
+                if tile <= SMALLEST_TILE:
+                    raise DeviceError(
+                        f"out of memory even with tiles of {tile}x{tile} pixels",
+                        hint="Close other programs, or use another --device.",
+                    ) from error
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            tile = max(SMALLEST_TILE, tile // 2 // GRID * GRID)
+
+    def choose_tile(self) -> int:
+        """The side of the tiles that the next picture is cut into."""
+        return self.tile or choose_tile(self.model, self.device)
+
+    @torch.inference_mode()
+    def _estimate(self, picture: Picture, tile: int) -> Estimates:
+        shape = (picture.height, picture.width, 3)
+        faithful, rich = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
+        shares: list[tuple[int, NDArray[np.float32]]] = []
+        generator = torch.Generator().manual_seed(self.seed)
+        for place in cut(picture.height, picture.width, tile):
+            pixels = picture.pixels[place.rows, place.columns]
+            *residuals, experts = self._run(pixels, picture.codec, generator)
+            for total, residual in zip((faithful, rich), residuals, strict=True):
+                total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
+            shares.append((pixels.size, experts))
+        areas = [area for area, _ in shares]
+        mean = np.average([experts for _, experts in shares], axis=0, weights=areas)
+        return Estimates(picture, faithful, rich, tuple(float(share) for share in mean), tile)
+
+    def _run(
+        self,
+        pixels: NDArray[np.uint8] | NDArray[np.uint16],
+        codec: CodecInfo,
+        generator: torch.Generator,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Residuals `(h,w,3)` of the two estimates, and the experts' shares `(E,)`."""
+        height, width = pixels.shape[:2]
+        image = pad_to_multiple(to_image(pixels), self.model.multiple)
+        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
+        decoded, routing = self.model(image, [codec], steps=self.steps, generator=generator)
+
+        def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
+            difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
+            array: NDArray[np.float32] = difference.float().cpu().numpy()
+            return array
+
+        experts: NDArray[np.float32] = routing.weights[0].float().cpu().numpy()
+        return residual(decoded.faithful), residual(decoded.rich), experts
+
+
+def load(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    tile: int | None = None,
+    steps: int = 1,
+    seed: int = 0,
+    fidelity: float = DEFAULT_FIDELITY,
+    host: Host | None = None,
+) -> Restorer:
+    """Load a model by its recipe's name, or from a `.safetensors` file.
+
+    Raises:
+        CheckpointError: no such file, or not a weights file of ours.
+        UnknownComponentError: no recipe of that name.
+        DeviceError: the device or the dtype is not there.
+    """
+    host = host or default_host()
+    chosen, precision = choose_device(device), choose_dtype(dtype)
+    network, _ = load_checkpoint(find_weights(str(model), host), host)
+    return Restorer(
+        network,
+        device=chosen,
+        dtype=precision,
+        tile=tile,
+        steps=steps,
+        seed=seed,
+        fidelity=fidelity,
+    )

@@ -1,0 +1,1 @@
+"""Training: live pairs, losses, stages, loop."""

@@ -1,0 +1,94 @@
+"""Clean pictures to learn from: a folder, decoded once, at several scales, mapped from disk.
+
+Photographs shrunk to 0.7 and 0.5 show more of the world per crop, and are cleaner than the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffir.errors import DataError, PictureError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCALES = (1.0, 0.7, 0.5)
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".jp2"}
+
+Pixels = NDArray[np.uint8]
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture file below a folder, sorted.
+
+    Raises:
+        DataError: no folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", hint="Give a folder of clean pictures.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise DataError(
+            f"{folder} holds no pictures",
+            hint=f"Expected files ending in {', '.join(sorted(SUFFIXES))}.",
+        )
+    return found
+
+
+class PictureCache:
+    """Decoded pictures on disk, one `.npy` per file and scale, reused while the file is the same.
+
+    Args:
+        folder: where the arrays live; made if missing. A 2-megapixel picture takes 10 MB.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def scales(self, path: Path) -> list[Pixels]:
+        """Memory-mapped `(H,W,3) uint8` at each of `SCALES`, decoding the file if need be.
+
+        Raises:
+            DataError: the file is not a readable picture.
+        """
+        stat = path.stat()
+        identity = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        key = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()[:20]
+        targets = [self.folder / f"{key}-{scale:g}.npy" for scale in SCALES]
+        if not all(target.is_file() for target in targets):
+            for target, pixels in zip(targets, _decode(path), strict=True):
+                _save(target, pixels)
+        return [np.load(target, mmap_mode="r") for target in targets]
+
+
+def _decode(path: Path) -> list[Pixels]:
+    from PIL import Image
+
+    from diffir.pictures.reading import read
+
+    try:
+        pixels = read(path).pixels
+    except PictureError as error:
+        raise DataError(f"cannot train on {path}: {error}", hint=error.hint) from error
+    if pixels.dtype != np.uint8:
+        pixels = (pixels >> 8).astype(np.uint8)
+    full = Image.fromarray(pixels.astype(np.uint8, copy=False))
+    width, height = full.size
+    sizes = [(max(1, round(width * s)), max(1, round(height * s))) for s in SCALES]
+    return [
+        np.asarray(full if size == full.size else full.resize(size, Image.Resampling.LANCZOS))
+        for size in sizes
+    ]
+
+
+def _save(target: Path, pixels: Pixels) -> None:
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.save(file, pixels)
+    os.replace(partial, target)

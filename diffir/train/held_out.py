@@ -1,0 +1,107 @@
+"""The running judgement: restored against unrestored on pictures that are not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from diffir.contracts.picture import Picture
+from diffir.degradations.tasks import find_task
+from diffir.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from diffir.contracts.codec import CodecInfo
+    from diffir.diffusion.model import RestorationModel
+    from diffir.host.manager import Host
+
+TASKS = ("jpeg-10", "webp-5", "hevc-42")
+SIDE = 256
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Means over the held-out crops; `input_*` is the unrestored row.
+
+    LPIPS: AlexNet, of the rich estimate. PSNR: of the faithful one, in dB over RGB.
+    """
+
+    input_lpips: float
+    lpips: float
+    input_psnr: float
+    psnr: float
+
+    def __str__(self) -> str:
+        return (
+            f"LPIPS {self.lpips:.4f} (input {self.input_lpips:.4f}), "
+            f"PSNR {self.psnr:.2f} dB (input {self.input_psnr:.2f})"
+        )
+
+
+class HeldOut:
+    """Center crops of pictures, each degraded by each of `TASKS` once, kept in memory.
+
+    Raises:
+        DataError: a picture is less than 32 pixels wide or high.
+    """
+
+    def __init__(self, pictures: Sequence[NDArray[np.uint8]], host: Host) -> None:
+        self.rows: list[tuple[Tensor, Tensor, CodecInfo]] = []
+        for pixels in pictures:
+            clean = _center(pixels)
+            for name in TASKS:
+                rng = np.random.default_rng(0)
+                degraded = find_task(host, name).degrade(Picture(clean), rng)
+                self.rows.append(
+                    (_image(clean), _image(np.asarray(degraded.pixels)), degraded.codec)
+                )
+
+    @torch.inference_mode()
+    def judge(self, model: RestorationModel, lpips: nn.Module) -> Judgement:
+        """Restore every crop and compare; the model is left in the mode that it was in."""
+        device = next(model.parameters()).device
+        training = model.training
+        model.eval()
+        figures = []
+        for clean, degraded, codec in self.rows:
+            clean, degraded = clean.to(device), degraded.to(device)
+            decoded, _ = model(degraded, [codec])
+            rich, faithful = decoded.rich.clamp(0, 1), decoded.faithful.clamp(0, 1)
+            figures.append(
+                (
+                    float(lpips(degraded, clean)),
+                    float(lpips(rich, clean)),
+                    _psnr(degraded, clean),
+                    _psnr(faithful, clean),
+                )
+            )
+        model.train(training)
+        return Judgement(*(float(mean) for mean in np.mean(figures, axis=0)))
+
+
+def _center(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = (side - side % 32 for side in pixels.shape[:2])
+    if not height or not width:
+        raise DataError(
+            f"a held-out picture has {pixels.shape[1]}x{pixels.shape[0]} pixels at half size, "
+            "at least 32x32 are needed",
+            hint="Leave small pictures out of the folder.",
+        )
+    top, left = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
+    return np.ascontiguousarray(pixels[:height, :width][top : top + SIDE, left : left + SIDE])
+
+
+def _image(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None] / 255
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    return float(-10 * torch.log10(F.mse_loss(a, b)))

@@ -1,0 +1,126 @@
+"""Training pairs, made live: a clean crop, and the same crop after a drawn degradation.
+
+Pair number i is a function of (seed, i) alone: a run that was killed goes on with the pairs that it
+would have seen, and any number of workers yields the same ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from diffir.contracts.codec import CodecInfo
+from diffir.contracts.picture import Picture
+from diffir.errors import DataError
+from diffir.train.synthetic import synthetic_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from diffir.contracts.interfaces import Degradation
+
+BLIND_SHARE = 0.4
+"""Share of pairs whose `CodecInfo` is withheld, so that the model also learns to judge pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pairs for one step.
+
+    clean, degraded: `(B,3,H,W)` in [0,1]. codecs: what happened. told: what the model is told,
+    `CodecInfo.unknown()` for some.
+    """
+
+    clean: Tensor
+    degraded: Tensor
+    codecs: tuple[CodecInfo, ...]
+    told: tuple[CodecInfo, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same pairs on a device, channels last."""
+        clean, degraded = (
+            t.to(device).contiguous(memory_format=torch.channels_last)
+            for t in (self.clean, self.degraded)
+        )
+        return Batch(clean, degraded, self.codecs, self.told)
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
+    """Endless pairs by index.
+
+    Args:
+        pictures: for each picture, its pixels at several scales.
+        degradation: draws what happens to a crop.
+        crop: side of a crop in pixels, a multiple of 32.
+        synthetic, clean: shares of drawn pictures and of pictures left undegraded.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Sequence[NDArray[np.uint8]]],
+        degradation: Degradation,
+        *,
+        crop: int,
+        synthetic: float,
+        clean: float,
+        seed: int,
+    ) -> None:
+        # A crop larger than a picture cannot be cut; the other scales of that picture still serve.
+        fitting = [[s for s in p if min(s.shape[:2]) >= crop] for p in pictures]
+        self.pictures = [scales for scales in fitting if scales]
+        if not self.pictures:
+            raise DataError(
+                f"no picture is at least {crop} pixels wide and high",
+                hint="Use larger pictures or a smaller --crop.",
+            )
+        self.degradation = degradation
+        self.crop = crop
+        self.synthetic = synthetic
+        self.clean = clean
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, CodecInfo, bool]:
+        """Clean and degraded `(3,crop,crop) uint8`, what happened, and whether to tell."""
+        rng = np.random.default_rng((self.seed, index))
+        pixels = self._draw(rng)
+        picture = Picture(pixels)
+        degraded = picture if rng.random() < self.clean else self.degradation.degrade(picture, rng)
+        tell = bool(rng.random() >= BLIND_SHARE)
+        return _tensor(pixels), _tensor(np.asarray(degraded.pixels)), degraded.codec, tell
+
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        if rng.random() < self.synthetic:
+            return synthetic_picture(self.crop, rng)
+        scales = self.pictures[int(rng.integers(len(self.pictures)))]
+        source = scales[int(rng.integers(len(scales)))]
+        # Of two places the one with more detail: skies teach little.
+        crops = [self._cut(source, rng) for _ in range(2)]
+        pixels = max(crops, key=lambda crop: float(crop[::2, ::2].std()))
+        if rng.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(np.rot90(pixels, int(rng.integers(4))))
+
+    def _cut(self, source: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        top, left = (int(rng.integers(side - self.crop + 1)) for side in source.shape[:2])
+        return source[top : top + self.crop, left : left + self.crop]
+
+
+def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def collate(rows: Sequence[tuple[Tensor, Tensor, CodecInfo, bool]]) -> Batch:
+    """Rows of `Pairs` to a `Batch`."""
+    clean, degraded, codecs, tell = zip(*rows, strict=True)
+    told = tuple(
+        codec if said else CodecInfo.unknown() for codec, said in zip(codecs, tell, strict=True)
+    )
+    return Batch(torch.stack(clean) / 255, torch.stack(degraded) / 255, tuple(codecs), told)

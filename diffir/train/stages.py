@@ -1,0 +1,261 @@
+"""The stages of training: what trains in each, and what it is charged for.
+
+    autoencoder   encoder, decoder   reconstruct clean and degraded images from the latent alone
+    prior         denoiser           predict v of clean latents, without prompts or context
+    prompts       router, conditioner, denoiser's injections and attentions
+                                     predict v of clean latents given the degraded one (L_SD), and
+                                     the clean latent in one step
+    compensator   encoder, decoder   restore without the prior, L1
+    faithful      everything         one-step restoration, end to end, L1
+    rich          everything         the same, plus LPIPS and a patch discriminator on the rich head
+
+A stage is a class with `parameters` and `loss`; it may have a `critic`, a network that trains on
+its own `loss` beside the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from diffir.diffusion.layers import CrossAttention
+from diffir.diffusion.prompt_injection import PromptInjection
+from diffir.diffusion.schedule import TIMESTEPS, add_noise, sample_one_step
+from diffir.errors import RecipeError
+from diffir.train.patch_discriminator import PatchDiscriminator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from diffir.contracts.interfaces import Encoded, Routing
+    from diffir.diffusion.model import RestorationModel
+    from diffir.train.pairs import Batch
+
+AUXILIARY_WEIGHT = 0.05
+BALANCE_WEIGHT = 0.01
+DIFFUSION_WEIGHT = 0.05
+DIFFUSION_EVERY = 4
+LPIPS_WEIGHT = 0.4
+ADVERSARIAL_WEIGHT = 0.02
+ADVERSARIAL_FROM = 150
+RICH_L1_WEIGHT = 0.5
+
+
+class Stage(Protocol):
+    """One stage. `step` counts from 0 within it."""
+
+    critic: PatchDiscriminator | None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """What trains."""
+        ...
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """The loss, and the restored image `(B,3,H,W)` for a critic to judge (else any tensor)."""
+        ...
+
+
+class AutoencoderStage:
+    """Reconstruct images from their latents."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """Encoder and decoder."""
+        yield from model.encoder.parameters()
+        yield from model.get_submodule("decoder").parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """L1 of the reconstruction, of clean and of degraded images in turn."""
+        image = batch.degraded if step % 2 else batch.clean
+        reconstruct = getattr(model.decoder, "reconstruct", None)
+        if reconstruct is None:
+            raise RecipeError(
+                f"{type(model.decoder).__name__} cannot decode from the latent alone",
+                hint="Give the decoder a method reconstruct(latent), or leave this stage out.",
+            )
+        restored = cast("Tensor", reconstruct(model.encoder.encode(image).latent))
+        return F.l1_loss(restored, image), restored
+
+
+class PriorStage:
+    """Learn what clean latents look like."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """The denoiser."""
+        yield from model.denoiser.parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """Mean squared error of v, with empty prompts and context."""
+        with torch.no_grad():
+            latent = model.encoder.encode(batch.clean).latent
+            routing = model.router.route(latent, batch.told)
+            context = model.conditioner.condition(batch.clean, latent)
+        prompts = [torch.zeros_like(prompt) for prompt in routing.prompts]
+        return _diffusion_loss(model, latent, prompts, torch.zeros_like(context)), latent
+
+
+class PromptsStage:
+    """Learn to steer the frozen prior by the degraded latent."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """Router, conditioner, and the denoiser's entrances for prompts and context."""
+        yield from model.get_submodule("router").parameters()
+        yield from model.get_submodule("conditioner").parameters()
+        for module in model.denoiser.modules():
+            if isinstance(module, (PromptInjection, CrossAttention)):
+                yield from module.parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """V at random timesteps, the clean latent in one step, and the router's own loss."""
+        with torch.no_grad():
+            clean = model.encoder.encode(batch.clean).latent
+            degraded = model.encoder.encode(batch.degraded).latent
+        routing, context = _conditions(model, batch, degraded)
+        prompts = routing.prompts
+        restored = sample_one_step(model.denoiser.predict_clean, degraded, prompts, context)
+        loss = _diffusion_loss(model, clean, prompts, context) + F.l1_loss(restored, clean)
+        return loss + _router_loss(model, degraded, batch, routing), restored
+
+
+class CompensatorStage:
+    """Learn to restore from the encoder's maps alone: half the price of a step end to end."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """Encoder and decoder."""
+        yield from model.encoder.parameters()
+        yield from model.get_submodule("decoder").parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """L1 of the faithful estimate, from the degraded latent as it is."""
+        encoded = model.encoder.encode(batch.degraded)
+        decoded = model.decoder.decode(encoded.latent, encoded)
+        return F.l1_loss(decoded.faithful, batch.clean), decoded.rich
+
+
+class FaithfulStage:
+    """End to end, for the least error. The prior keeps being a prior on every few steps."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """Everything."""
+        yield from model.parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """L1 of the faithful estimate, and the upkeep of router and prior."""
+        encoded: Encoded = model.encoder.encode(batch.degraded)
+        routing, context = _conditions(model, batch, encoded.latent)
+        prompts = routing.prompts
+        clean = sample_one_step(model.denoiser.predict_clean, encoded.latent, prompts, context)
+        decoded = model.decoder.decode(clean, encoded)
+        loss: Tensor = F.l1_loss(decoded.faithful, batch.clean)
+        loss = loss + self.rich_loss(batch, decoded.rich, step)
+        loss = loss + _router_loss(model, encoded.latent, batch, routing)
+        if step % DIFFUSION_EVERY == 0:
+            with torch.no_grad():
+                target = model.encoder.encode(batch.clean).latent
+            diffusion = _diffusion_loss(model, target, prompts, context)
+            loss = loss + DIFFUSION_WEIGHT * diffusion
+        return loss, decoded.rich
+
+    def rich_loss(self, batch: Batch, rich: Tensor, step: int) -> Tensor:
+        """What the rich estimate is charged for in this stage: nothing but error."""
+        return 0.1 * F.l1_loss(rich, batch.clean)
+
+
+class RichStage(FaithfulStage):
+    """End to end, for the eye as well."""
+
+    def __init__(self) -> None:
+        from diffir.perceptual.lpips import Lpips
+
+        self.lpips = Lpips("alex")
+        self.critic = PatchDiscriminator()
+
+    def rich_loss(self, batch: Batch, rich: Tensor, step: int) -> Tensor:
+        """L1, LPIPS at two magnifications, and being found out by the critic."""
+        loss = RICH_L1_WEIGHT * F.l1_loss(rich, batch.clean)
+        loss = loss + LPIPS_WEIGHT * self._lpips_at_two_scales(rich, batch.clean)
+        if self.critic is not None and step >= ADVERSARIAL_FROM:
+            loss = loss + ADVERSARIAL_WEIGHT * self.critic.generator_loss(batch.degraded, rich)
+        return loss
+
+    def _lpips_at_two_scales(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """LPIPS of the whole, and of a random quarter magnified twice.
+
+        AlexNet's first convolution strides by 4 and is blind to finer patterns.
+        """
+        half = restored.shape[-1] // 2
+        top, left = (int(torch.randint(half + 1, ())) for _ in range(2))
+        near, near_clean = (
+            F.interpolate(
+                image[..., top : top + half, left : left + half], scale_factor=2, mode="bilinear"
+            )
+            for image in (restored, clean)
+        )
+        whole = self.lpips(restored, clean).mean()
+        magnified = self.lpips(near, near_clean).mean()
+        both: Tensor = 0.6 * whole + 0.4 * magnified
+        return both
+
+
+def _conditions(model: RestorationModel, batch: Batch, latent: Tensor) -> tuple[Routing, Tensor]:
+    routing = model.router.route(latent, batch.told)
+    return routing, model.conditioner.condition(batch.degraded, latent)
+
+
+def _diffusion_loss(
+    model: RestorationModel, clean: Tensor, prompts: Sequence[Tensor], context: Tensor
+) -> Tensor:
+    """L_SD for v: mean squared error at uniformly drawn timesteps."""
+    timesteps = torch.randint(TIMESTEPS, (len(clean),)).to(clean.device)
+    noisy, target = add_noise(clean, torch.randn(clean.shape).to(clean), timesteps)
+    return F.mse_loss(model.denoiser(noisy, timesteps, prompts, context), target)
+
+
+def _router_loss(model: RestorationModel, latent: Tensor, batch: Batch, routing: Routing) -> Tensor:
+    """The router's own loss, where it has one, and a price on leaving experts idle.
+
+    The price, the squared coefficient of variation of the experts' shares over the batch (Shazeer
+    et al., 2017), is ours: the method has none, and without it three of the seven experts took
+    every token of every codec within a thousand steps.
+    """
+    shares = routing.weights.mean(dim=0)
+    loss = BALANCE_WEIGHT * shares.var(correction=0) / shares.mean().square()
+    own_loss = getattr(model.router, "auxiliary_loss", None)
+    if own_loss is not None:
+        loss = loss + AUXILIARY_WEIGHT * cast("Tensor", own_loss(latent, batch.codecs))
+    return loss
+
+
+STAGES: dict[str, type[Stage]] = {
+    "autoencoder": AutoencoderStage,
+    "prior": PriorStage,
+    "prompts": PromptsStage,
+    "compensator": CompensatorStage,
+    "faithful": FaithfulStage,
+    "rich": RichStage,
+}
+
+
+def find_stage(name: str) -> type[Stage]:
+    """The stage of that name, to be called without arguments.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in STAGES:
+        raise RecipeError(
+            f"there is no training stage '{name}'", hint=f"Known: {', '.join(STAGES)}."
+        )
+    return STAGES[name]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from diffir.contracts.picture import Picture
+from diffir.pictures.reading import read
+from diffir.pictures.writing import write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for index in range(2):
+        rows, columns = np.mgrid[:64, :64]
+        waves = np.stack(
+            [127 + 90 * np.sin((rows * i + columns) / (8 + index)) for i in (1, 2, 3)], axis=2
+        )
+        write(Picture(waves.astype(np.uint8)), tmp_path / "clean" / f"{index}.png")
+    return tmp_path / "clean"
+
+
+PLAIN = ("--model", "none", "--metrics", "psnr,ssim")
+
+
+def test_rows_of_the_unrestored_pictures(diffir, folder):
+    outcome = diffir("bench", folder, *PLAIN, "--task", "jpeg-10", "--task", "jpeg-20", "--json")
+    assert outcome.code == 0, outcome.err
+    report = json.loads(outcome.out)
+    assert report["protocol"] == "native-rgb"
+    assert report["pictures"] == ["0.png", "1.png"]
+    heavy, light = report["rows"]
+    assert (heavy["task"], light["task"]) == ("jpeg-10", "jpeg-20")
+    assert heavy["mean"]["psnr"] < light["mean"]["psnr"]
+    assert heavy["bits_per_pixel"] < light["bits_per_pixel"]
+
+
+def test_a_table_for_readers(diffir, folder):
+    out = diffir("bench", folder, *PLAIN, "--task", "jpeg-10", "--limit", "1").out
+    assert "| jpeg-10 | as compressed |" in out
+    assert "1 pictures" in out
+
+
+def test_reports_in_a_folder(diffir, folder, tmp_path):
+    words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "--out", tmp_path / "out")
+    assert diffir(*words).code == 0
+    assert "jpeg-10" in (tmp_path / "out" / "report.md").read_text()
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["model"] == "none"
+    assert read(tmp_path / "out" / "sheet.png").width > 100
+    again = diffir(*words)
+    assert again.code == 1
+    assert "report.md" in again.err
+    assert diffir(*words, "--overwrite").code == 0
+
+
+def test_a_metric_that_is_not_there(diffir, folder):
+    outcome = diffir("bench", folder, "--model", "none", "--metrics", "pnsr", "--task", "jpeg-10")
+    assert outcome.code == 1
+    assert "there is no metric called 'pnsr'" in outcome.err
+
+
+def test_a_folder_without_pictures(diffir, tmp_path):
+    outcome = diffir("bench", tmp_path, *PLAIN)
+    assert outcome.code == 1
+    assert "no picture in" in outcome.err

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from diffir.cli.inputs import Item
+from diffir.cli.outputs import plan
+from diffir.errors import OutputError
+
+
+def item(path: str, relative: str | None = None) -> Item:
+    return Item(Path(path), Path(relative or Path(path).name))
+
+
+def test_one_input_and_a_file_name(tmp_path):
+    (job,) = plan([item("in/a.jpg")], tmp_path / "b.png", suffix=".png")
+    assert job.target == tmp_path / "b.png"
+    assert str(job) == str(Path("in/a.jpg"))
+
+
+def test_one_input_and_a_folder(tmp_path):
+    (job,) = plan([item("in/a.jpg")], tmp_path, suffix=".png")
+    assert job.target == tmp_path / "a.png"
+
+
+def test_a_folder_whose_name_has_a_dot(tmp_path):
+    (tmp_path / "v1.0").mkdir()
+    (job,) = plan([item("in/a.jpg")], tmp_path / "v1.0", suffix=".png")
+    assert job.target == tmp_path / "v1.0" / "a.png"
+
+
+def test_the_tree_is_mirrored(tmp_path):
+    jobs = plan([item("in/a.jpg"), item("in/s/b.webp", "s/b.webp")], tmp_path, suffix=".png")
+    assert [job.target.relative_to(tmp_path).as_posix() for job in jobs] == ["a.png", "s/b.png"]
+
+
+def test_two_inputs_never_share_an_output(tmp_path):
+    with pytest.raises(OutputError, match=r"a\.jpg and .*a\.webp would both be written to") as e:
+        plan([item("in/a.jpg"), item("in/a.webp")], tmp_path, suffix=".png")
+    assert "different output folders" in e.value.hint
+
+
+def test_a_result_never_replaces_its_input(tmp_path):
+    source = tmp_path / "a.png"
+    source.touch()
+    with pytest.raises(OutputError, match=r"would replace its input .*a\.png"):
+        plan([Item(source, Path("a.png"))], tmp_path, suffix=".png")

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from diffir.contracts.picture import Picture
+from diffir.host.manager import default_host
+from diffir.pictures.reading import read
+from diffir.pictures.writing import write
+
+
+def scene(height: int = 40, width: int = 56, *, phase: float = 0) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    waves = [127 + 90 * np.sin((rows * i + columns) / 9 + phase) for i in (1, 2, 3)]
+    return np.stack(waves, axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def shots(tmp_path):
+    """A folder with JPEGs of quality 10 and 30, one of them in a folder below."""
+    jpeg = default_host().codec("jpeg")
+    folder = tmp_path / "shots"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(jpeg.encode(scene(), 10))
+    (folder / "sub" / "b.jpg").write_bytes(jpeg.encode(scene(phase=1), 30))
+    return folder
+
+
+@pytest.fixture
+def restore(diffir, tiny_weights):
+    def run(*words):
+        return diffir("restore", *words, "--model", tiny_weights, "--device", "cpu")
+
+    return run
+
+
+def records(outcome) -> list[dict]:
+    return [json.loads(line) for line in outcome.out.splitlines()]
+
+
+def files(folder) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+class TestWork:
+    def test_one_file(self, restore, shots, tmp_path, tiny_weights):
+        from diffir.restore.restorer import load
+
+        output = tmp_path / "out.png"
+        outcome = restore(shots / "a.jpg", "-o", output)
+        assert outcome.code == 0, outcome.err
+        assert f"{shots / 'a.jpg'} -> {output}: jpeg 10, 56x40" in outcome.out
+        expected = load(tiny_weights, device="cpu")(read(shots / "a.jpg"))
+        np.testing.assert_array_equal(read(output).pixels, expected.pixels)
+
+    def test_a_folder_is_mirrored(self, restore, shots, tmp_path):
+        assert restore(shots, "-o", tmp_path / "out", "--suffix", ".webp").code == 0
+        assert files(tmp_path / "out") == ["a.webp", "sub/b.webp"]
+
+    def test_the_dial(self, restore, shots, tmp_path):
+        for fidelity in ("0", "0.5", "1"):
+            options = ("-o", tmp_path / f"{fidelity}.png", "--fidelity", fidelity)
+            assert restore(shots / "a.jpg", *options).code == 0
+        rich, middle, faithful = (
+            read(tmp_path / f"{name}.png").pixels.astype(int) for name in ("0", "0.5", "1")
+        )
+        assert (rich != faithful).any()
+        inside = (np.minimum(rich, faithful) > 0) & (np.maximum(rich, faithful) < 255)
+        assert np.abs(rich + faithful - 2 * middle)[inside].max() <= 2
+
+    def test_records(self, restore, shots, tmp_path):
+        outcome = restore(shots, "-o", tmp_path / "out", "--json", "--tile", "128")
+        first, second = records(outcome)
+        assert (first["status"], first["codec"], first["quality"]) == ("restored", "jpeg", 10)
+        assert second["quality"] == 30
+        assert first["input"] == str(shots / "a.jpg")
+        assert first["output"] == str(tmp_path / "out" / "a.png")
+        assert (first["width"], first["height"], first["tile"]) == (56, 40, 128)
+        assert first["sources"]["quality"] in ("bitstream", "estimate")
+        assert sum(first["experts"]) == pytest.approx(1, abs=1e-3)
+        assert first["seconds"] >= 0
+        assert first["peak_bytes"] > 0
+
+    def test_only_planned(self, restore, shots, tmp_path):
+        write(Picture(scene(300, 200)), shots / "c.png")
+        outcome = restore(shots, "-o", tmp_path / "out", "--plan", "--json", "--tile", "128")
+        assert outcome.code == 0, outcome.err
+        first, second, _ = records(outcome)
+        assert (first["status"], first["tiles"], first["device"]) == ("planned", 1, "cpu")
+        assert first["router"] == "told by the file"
+        assert (second["router"], second["tiles"]) == ("judges by the pixels", 4 * 3)
+        assert not (tmp_path / "out").exists()
+        words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan").out
+        assert "router told by the file, 1 tiles of" in words
+
+
+class TestExisting:
+    def test_skipped(self, restore, shots, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "a.png").write_bytes(b"mine")
+        outcome = restore(shots, "-o", tmp_path / "out", "--skip-existing", "--json")
+        assert outcome.code == 0
+        assert [row["status"] for row in records(outcome)] == ["skipped", "restored"]
+        assert (tmp_path / "out" / "a.png").read_bytes() == b"mine"
+
+    def test_all_skipped_loads_no_model(self, diffir, shots, tmp_path):
+        (tmp_path / "out.png").write_bytes(b"mine")
+        words = ("restore", shots / "a.jpg", "-o", tmp_path / "out.png", "--skip-existing")
+        outcome = diffir(*words, "--model", tmp_path / "none.safetensors")
+        assert outcome.code == 0
+        assert "exists, skipped" in outcome.out
+
+    def test_refused_unless_asked(self, restore, shots, tmp_path):
+        output = tmp_path / "out.png"
+        output.write_bytes(b"mine")
+        outcome = restore(shots / "a.jpg", "-o", output)
+        assert outcome.code == 1
+        assert f"{output} exists already" in outcome.err
+        assert output.read_bytes() == b"mine"
+        assert restore(shots / "a.jpg", "-o", output, "--overwrite").code == 0
+        assert read(output).width == 56
+
+    def test_never_the_input(self, restore, shots):
+        outcome = restore(shots / "a.jpg", "-o", shots / "a.jpg", "--overwrite")
+        assert outcome.code == 1
+        assert "would replace its input" in outcome.err
+
+
+def test_one_bad_file_does_not_stop_the_others(restore, shots, tmp_path):
+    (shots / "broken.jpg").write_bytes((shots / "a.jpg").read_bytes()[:60])
+    outcome = restore(shots, "-o", tmp_path / "out", "--json")
+    assert outcome.code == 1
+    assert [row["status"] for row in records(outcome)] == ["restored", "failed", "restored"]
+    assert "broken.jpg" in outcome.err
+    assert records(outcome)[1]["error"]
+    assert files(tmp_path / "out") == ["a.png", "sub/b.png"]
+
+
+class TestFactsFromTheUser:
+    def test_they_replace_what_was_read(self, restore, shots, tmp_path):
+        options = ("--codec", "webp", "--quality", "5", "--json")
+        (row,) = records(restore(shots / "a.jpg", "-o", tmp_path / "out.png", *options))
+        assert (row["codec"], row["quality"]) == ("webp", 5)
+        assert (row["sources"]["name"], row["sources"]["quality"]) == ("user", "user")
+        (plain,) = records(restore(shots / "a.jpg", "-o", tmp_path / "plain.png", "--json"))
+        assert row["experts"] != plain["experts"]
+
+    def test_a_quality_of_the_files_own_codec(self, restore, shots, tmp_path):
+        options = ("--quality", "50", "--json")
+        (row,) = records(restore(shots / "a.jpg", "-o", tmp_path / "out.png", *options))
+        assert (row["codec"], row["quality"], row["sources"]["quality"]) == ("jpeg", 50, "user")
+
+    def test_a_quality_off_the_named_codecs_scale(self, restore, shots, tmp_path):
+        options = ("--codec", "jpeg", "--quality", "101")
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", *options)
+        assert outcome.code == 2
+        assert "from 1 to 100, got 101" in outcome.err
+
+    def test_a_quality_off_the_files_scale(self, restore, shots, tmp_path):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--quality", "101")
+        assert outcome.code == 1
+        assert "from 1 to 100, got 101" in outcome.err
+
+    def test_a_quality_of_what(self, restore, tmp_path):
+        photo = write(Picture(scene()), tmp_path / "photo.png")
+        outcome = restore(photo, "-o", tmp_path / "out.png", "--quality", "10")
+        assert outcome.code == 1
+        assert "--quality means nothing without a codec" in outcome.err
+        assert "hint: " in outcome.err
+
+    def test_a_codec_that_nobody_registered(self, restore, shots, tmp_path):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--codec", "jepg")
+        assert outcome.code == 1
+        assert "no codec called 'jepg'" in outcome.err
+
+
+class TestUsage:
+    @pytest.mark.parametrize("tile", ["64", "100", "0", "-128"])
+    def test_a_tile_off_the_grid(self, restore, shots, tmp_path, tile):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--tile", tile)
+        assert outcome.code == 2
+        assert "--tile" in outcome.err
+        assert f"from 128 up, got {tile}" in outcome.err
+
+    @pytest.mark.parametrize(
+        "option", [("--fidelity", "1.5"), ("--steps", "0"), ("--steps", "1001")], ids=" ".join
+    )
+    def test_a_number_out_of_range(self, restore, shots, tmp_path, option):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", *option)
+        assert outcome.code == 2
+        assert option[0] in outcome.err
+
+    @pytest.mark.parametrize(
+        ("model", "message"),
+        [
+            ("weights.pth", "may hold pickled code and is not read"),
+            ("none.safetensors", "there is no weights file none.safetensors"),
+            ("moe-diffir-huge", "no recipe called 'moe-diffir-huge'"),
+        ],
+    )
+    def test_a_model_that_is_none(self, diffir, shots, tmp_path, model, message):
+        words = ("restore", shots / "a.jpg", "-o", tmp_path / "out.png", "--model", model)
+        outcome = diffir(*words)
+        assert outcome.code == 1
+        assert message in outcome.err
+        assert "hint: " in outcome.err
+
+    def test_a_device_that_is_not_here(self, diffir, shots, tmp_path, tiny_weights):
+        words = ("restore", shots / "a.jpg", "-o", tmp_path / "out.png", "--model", tiny_weights)
+        outcome = diffir(*words, "--device", "cuda:99")
+        assert outcome.code == 1
+        assert "no device 'cuda:99' here" in outcome.err
+
+
+@pytest.mark.slow
+def test_interrupt_leaves_nothing_half_written(shots, tiny_weights, tmp_path):
+    write(Picture(scene(2000, 2000)), shots / "sub" / "large.png")
+    words = [sys.executable, "-m", "diffir", "restore", shots, "-o", tmp_path / "out", "--json"]
+    words += ["--model", tiny_weights, "--device", "cpu", "--tile", "128", "--steps", "20"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        done = [json.loads(process.stdout.readline())["output"] for _ in range(2)]
+        time.sleep(0.5)  # into the large one
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert [str(tmp_path / "out" / name) for name in files(tmp_path / "out")] == done
+
+
+def test_a_suffix_that_cannot_be_written_is_refused_before_the_work(restore, shots, tmp_path):
+    outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.xyz", "--tile", "128")
+    assert outcome.code == 1
+    assert "ends in '.xyz', which diffir does not write" in outcome.err
+    assert not (tmp_path / "out.xyz").exists()

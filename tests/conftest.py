@@ -1,0 +1,112 @@
+"""What the tests of several rooms need: a tiny real model, pictures, weights of LPIPS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffir.host.manager import default_host
+from diffir.recipes.recipe import parse_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from diffir.diffusion.model import RestorationModel
+    from diffir.recipes.recipe import Recipe
+
+TINY = Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def tiny_toml() -> Path:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    return parse_recipe(TINY.read_text(encoding="utf-8"), origin="tiny.toml")
+
+
+@pytest.fixture(scope="session")
+def build_model(tiny_recipe) -> Callable[[], RestorationModel]:
+    """Build the tiny model, always with the same weights, in evaluation mode.
+
+    What starts at zero, or close to it, is given weights that show: gates, attention, heads.
+    """
+
+    def build() -> RestorationModel:
+        import torch
+
+        from diffir.restore.assemble import assemble
+
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = assemble(tiny_recipe, default_host())
+            for name, parameter in model.named_parameters():
+                if name.endswith(("gate.weight", "to_out.weight", "learned")):
+                    torch.nn.init.normal_(parameter, std=0.5)
+                elif "_head.weight" in name:
+                    torch.nn.init.normal_(parameter, std=0.02)
+                elif "_head.bias" in name:
+                    torch.nn.init.zeros_(parameter)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(build_model, tiny_recipe, tmp_path_factory) -> Path:
+    """The tiny model as a weights file."""
+    import torch
+
+    from diffir.restore.checkpoint import save_checkpoint
+
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(build_model(), path, recipe=tiny_recipe, dtype=torch.float16)
+    return path
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """Three pictures of 96x96."""
+    import numpy as np
+
+    from diffir.contracts.picture import Picture
+    from diffir.pictures.writing import write
+    from diffir.train.synthetic import synthetic_picture
+
+    folder = tmp_path_factory.mktemp("photos")
+    for index in range(3):
+        pixels = synthetic_picture(96, np.random.default_rng(index))
+        write(Picture(pixels), folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _lpips_folder(tmp_path_factory) -> Path:
+    import torch
+    from safetensors.torch import save_file
+
+    from diffir.perceptual.networks import AlexNet
+
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "metrics").mkdir()
+    generator = torch.Generator().manual_seed(0)
+    trunk = AlexNet()
+    tensors = {
+        f"trunk.{name}": torch.randn(value.shape, generator=generator) * 0.05
+        for name, value in trunk.state_dict().items()
+    }
+    for position, width in enumerate(trunk.channels):
+        tensors[f"linear.{position}"] = torch.rand(width, generator=generator)
+    save_file(tensors, folder / "metrics" / "lpips-alex.safetensors")
+    return folder
+
+
+@pytest.fixture
+def lpips(_lpips_folder, monkeypatch) -> Path:
+    """A cache folder whose LPIPS is a real network with random weights."""
+    monkeypatch.setenv("DIFFIR_CACHE", str(_lpips_folder))
+    return _lpips_folder

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from diffir.degradations.tasks import find_task
+from diffir.errors import DataError
+from diffir.evaluate.benchmark import run
+from diffir.evaluate.fidelity_metrics import psnr_rgb
+from diffir.evaluate.metrics import load_metrics
+from diffir.evaluate.trials import Plan, Task, Trial, trials
+from diffir.host.manager import default_host
+from diffir.pictures.reading import read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffir.contracts.picture import Picture
+
+
+def _tasks(*names: str) -> list[Task]:
+    return [find_task(default_host(), name) for name in names]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.png"))
+
+
+class Cropping:
+    """A task that breaks the rule of one size."""
+
+    name = "cropping"
+
+    def degrade(self, picture: Picture, rng: np.random.Generator) -> Picture:
+        return picture.with_pixels(picture.pixels[1:])
+
+
+class TestRows:
+    def test_untouched_row_first_then_each_fidelity(self, folder: Path, restorer: Any) -> None:
+        plan = Plan(_pictures(folder), _tasks("jpeg-10", "webp-5"), restorer, (0.5, 1.0))
+        result = run(plan, load_metrics(["psnr", "ssim"]))
+        assert [(row.task, row.fidelity) for row in result.rows] == [
+            ("jpeg-10", None),
+            ("jpeg-10", 0.5),
+            ("jpeg-10", 1.0),
+            ("webp-5", None),
+            ("webp-5", 0.5),
+            ("webp-5", 1.0),
+        ]
+        assert result.pictures == ("a.png", "b.png")
+        assert result.metrics == ("psnr", "ssim")
+        assert all(len(row.scores["psnr"]) == 2 for row in result.rows)
+
+    def test_scores_are_those_of_the_pictures(self, folder: Path, restorer: Any) -> None:
+        """Fidelity 1 of this restorer is its input, so that row repeats the untouched one."""
+        paths = _pictures(folder)
+        untouched, smooth, faithful = run(
+            Plan(paths, _tasks("jpeg-10"), restorer, (0.0, 1.0)), load_metrics(["psnr"])
+        ).rows
+        jpeg = default_host().codec("jpeg")
+        clean = [read(path).pixels.astype(np.uint8) for path in paths]
+        bytes_of = [jpeg.encode(pixels, 10) for pixels in clean]
+        expected = [psnr_rgb(c, jpeg.decode(b)) for c, b in zip(clean, bytes_of, strict=True)]
+        assert untouched.scores["psnr"] == pytest.approx(expected)
+        assert untouched.mean("psnr") == pytest.approx(np.mean(expected))
+        assert faithful.scores == untouched.scores
+        assert smooth.scores != untouched.scores
+        bits = [
+            len(b) * 8 / (c.shape[0] * c.shape[1]) for c, b in zip(clean, bytes_of, strict=True)
+        ]
+        assert untouched.bits_per_pixel == pytest.approx(np.mean(bits))
+        assert untouched.seconds is None
+        assert smooth.seconds is not None
+
+    def test_without_a_restorer(self, folder: Path) -> None:
+        result = run(Plan(_pictures(folder), _tasks("jpeg-10"), None), load_metrics(["psnr"]))
+        assert [row.fidelity for row in result.rows] == [None]
+
+    def test_one_seed_one_result(self, folder: Path) -> None:
+        plan = Plan(_pictures(folder), _tasks("double-jpeg"), None, seed=3)
+        measures = load_metrics(["psnr"])
+        assert run(plan, measures) == run(plan, measures)
+
+    def test_a_task_does_not_change_with_its_neighbors(self, folder: Path) -> None:
+        measures = load_metrics(["psnr"])
+        alone = run(Plan(_pictures(folder), _tasks("double-jpeg"), None), measures)
+        pair = run(Plan(_pictures(folder), _tasks("web-repost", "double-jpeg"), None), measures)
+        assert pair.rows[1] == alone.rows[0]
+
+
+def test_watch_sees_every_trial(folder: Path, restorer: Any) -> None:
+    seen: list[Trial] = []
+    plan = Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-20"), restorer)
+    run(plan, load_metrics(["psnr"]), watch=seen.append)
+    assert [(trial.path.name, trial.task) for trial in seen] == [
+        ("a.png", "jpeg-10"),
+        ("a.png", "jpeg-20"),
+        ("b.png", "jpeg-10"),
+        ("b.png", "jpeg-20"),
+    ]
+    assert seen[0].degraded.codec.name == "jpeg"
+
+
+def test_progress_goes_to_standard_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(Plan(_pictures(folder), _tasks("jpeg-10"), None), load_metrics(["psnr"]), progress=True)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "b.png jpeg-10" in printed.err
+
+
+class TestRefusals:
+    def test_no_pictures(self) -> None:
+        with pytest.raises(DataError, match="one picture or more, got none"):
+            Plan([], _tasks("jpeg-10"), None)
+
+    def test_no_tasks(self, folder: Path) -> None:
+        with pytest.raises(DataError, match="one task or more, each once, got none"):
+            Plan(_pictures(folder), [], None)
+
+    def test_one_task_twice(self, folder: Path) -> None:
+        with pytest.raises(DataError, match="each once, got jpeg-10, jpeg-10"):
+            Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-10"), None)
+
+    def test_a_changed_size(self, folder: Path) -> None:
+        with pytest.raises(DataError, match=r"a.png, cropping: expected 80x64 pixels, got 80x63"):
+            next(trials(Plan(_pictures(folder), [Cropping()], None)))

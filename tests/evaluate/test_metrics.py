@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from diffir.errors import CheckpointError, DataError, UnknownComponentError
+from diffir.evaluate.metrics import METRICS, load_metrics
+from diffir.perceptual.weights import metric_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffir.contracts.codec import Pixels
+
+
+def test_order_is_kept_and_repeats_are_not() -> None:
+    assert list(load_metrics(["ssim", "psnr", "ssim"])) == ["ssim", "psnr"]
+
+
+def test_unknown_name_is_refused_with_near_ones() -> None:
+    with pytest.raises(UnknownComponentError, match="no metric called 'lpips-alx'") as raised:
+        load_metrics(["lpips-alx"])
+    assert "lpips-alex" in str(raised.value.hint)
+    with pytest.raises(UnknownComponentError, match="no metric called 'xyz'") as raised:
+        load_metrics(["xyz"])
+    assert "Known: psnr, ssim" in str(raised.value.hint)
+
+
+def test_no_name_is_refused() -> None:
+    with pytest.raises(DataError, match="one metric or more, got none"):
+        load_metrics([])
+
+
+@pytest.mark.parametrize("name", ["lpips-alex", "lpips-vgg", "dists"])
+def test_missing_weights_are_said_before_any_picture(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match=r"weights of .* are not at") as raised:
+        load_metrics(["psnr", name])
+    assert raised.value.hint == "run: diffir fetch-metrics"
+
+
+def test_every_metric_agrees_on_which_picture_is_worse(scene: Pixels) -> None:
+    try:
+        metric_weights("dists")
+    except CheckpointError as error:
+        pytest.skip(str(error))
+    for name, measure in load_metrics(METRICS).items():
+        light, heavy = (measure(scene, scene // step * step) for step in (16, 64))
+        assert (light > heavy) == METRICS[name].more_is_better, name

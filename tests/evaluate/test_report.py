@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+import diffir
+from diffir.evaluate.benchmark import Result, Row
+from diffir.evaluate.report import to_json, to_markdown, versions
+
+COMMAND = "diffir bench live1 --tasks jpeg-10"
+
+
+@pytest.fixture
+def result() -> Result:
+    untouched = Row("jpeg-10", None, {"psnr": (25.0, 27.0), "dists": (0.4, 0.2)}, 0.3841, None)
+    restored = Row("jpeg-10", 1.0, {"psnr": (24.0, 26.0), "dists": (0.2, 0.1)}, 0.3841, 1.234)
+    return Result("native-rgb", 7, ("a.png", "b.png"), ("psnr", "dists"), (untouched, restored))
+
+
+def test_markdown_is_one_block_per_task_with_the_best_in_bold(result: Result) -> None:
+    lines = to_markdown(result, model="tiny", command=COMMAND).splitlines()
+    assert lines[2:6] == [
+        "| task | picture | PSNR dB ↑ | DISTS ↓ | bpp | s/picture |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| jpeg-10 | as compressed | **26.00** | 0.3000 | 0.384 |  |",
+        "|  | tiny, fidelity 1 | 25.00 | **0.1500** |  | 1.23 |",
+    ]
+
+
+def test_markdown_says_how_the_figures_were_taken(result: Result) -> None:
+    text = to_markdown(result, model="tiny", command=COMMAND)
+    assert text.startswith("Protocol native-rgb: native size, no resize")
+    assert "2 pictures, seed 7." in text
+    assert f"`{COMMAND}`" in text
+    assert f"diffir {diffir.__version__}" in text
+
+
+def test_json_holds_everything(result: Result) -> None:
+    content = json.loads(to_json(result, model="tiny", command=COMMAND))
+    assert content["protocol"] == "native-rgb"
+    assert (content["model"], content["command"], content["seed"]) == ("tiny", COMMAND, 7)
+    assert content["versions"] == versions()
+    assert content["pictures"] == ["a.png", "b.png"]
+    assert content["rows"][1] == {
+        "task": "jpeg-10",
+        "fidelity": 1.0,
+        "bits_per_pixel": 0.3841,
+        "seconds": 1.234,
+        "mean": {"psnr": 25.0, "dists": pytest.approx(0.15)},
+        "per_picture": {"psnr": [24.0, 26.0], "dists": [0.2, 0.1]},
+    }
+
+
+def test_infinite_figures_are_null() -> None:
+    perfect = Row("jpeg-100", None, {"psnr": (math.inf,)}, None, None)
+    result = Result("native-rgb", 0, ("a.png",), ("psnr",), (perfect,))
+    assert json.loads(to_json(result, model="", command=""))["rows"][0]["mean"] == {"psnr": None}
+    assert "| jpeg-100 | as compressed | inf |  |  |" in to_markdown(result, model="", command="")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffir.contracts.codec import CodecInfo
+from diffir.moe.router import MoERouter
+
+JPEG = CodecInfo(name="jpeg", severity=0.9)
+WEBP = CodecInfo(name="webp", severity=0.1)
+BLIND = CodecInfo.unknown()
+FOREIGN = CodecInfo(name="jpeg2000", severity=0.5)
+
+
+@pytest.fixture(scope="module")
+def router():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = MoERouter(latent_channels=4, width=8, levels=3, codecs=["jpeg", "webp"])
+        for pool in made.pools:
+            torch.nn.init.normal_(pool.gate.weight)  # it starts at zero, without a preference
+    return made.eval()
+
+
+def latents(count: int = 1, height: int = 9, width: int = 5) -> torch.Tensor:
+    return torch.randn(count, 4, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@given(height=st.integers(1, 20), width=st.integers(1, 20))
+@settings(max_examples=12, deadline=None)
+def test_one_prompt_map_per_level_of_any_latent(router, height, width):
+    routing = router.route(latents(2, height, width), [JPEG, BLIND])
+    halves = [(-(-height // k), -(-width // k)) for k in (1, 2, 4)]
+    assert [tuple(p.shape) for p in routing.prompts] == [(2, 8, *half) for half in halves]
+    assert routing.weights.shape == (2, 7)
+    torch.testing.assert_close(routing.weights.sum(dim=1), torch.ones(2))
+    assert (routing.weights >= 0).all()
+
+
+def test_what_is_known_of_the_codec_changes_the_routing(router):
+    x = latents()
+    routings = [router.route(x, [codec]) for codec in (JPEG, WEBP, BLIND)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.allclose(routings[one].weights, routings[other].weights, atol=1e-4)
+        for level in range(3):
+            maps = (routings[i].prompts[level] for i in (one, other))
+            assert not torch.allclose(*maps, atol=1e-4)
+
+
+def test_a_codec_that_the_router_does_not_know_is_judged_by_the_latent(router):
+    foreign, blind = router.route(latents(), [FOREIGN]), router.route(latents(), [BLIND])
+    assert torch.equal(foreign.weights, blind.weights)
+
+
+def test_a_batch_of_known_and_unknown_is_its_pictures_one_by_one(router):
+    x, codecs = latents(4), [JPEG, BLIND, WEBP, FOREIGN]
+    together = router.route(x, codecs)
+    for index, codec in enumerate(codecs):
+        alone = router.route(x[index : index + 1], [codec])
+        torch.testing.assert_close(alone.weights[0], together.weights[index])
+        for one, many in zip(alone.prompts, together.prompts, strict=True):
+            torch.testing.assert_close(one[0], many[index])
+
+
+def test_the_auxiliary_loss_is_the_priors(router):
+    x = latents(2)
+    assert router.auxiliary_loss(x, [JPEG, BLIND]) == router.prior.loss(x, [JPEG, BLIND])
+
+
+def test_experts_and_top_k_reach_every_pool():
+    router = MoERouter(latent_channels=4, width=8, levels=2, codecs=[], experts=4, top_k=1)
+    assert [pool.prompts.shape[0] for pool in router.pools] == [4, 4]
+    assert [pool.top_k for pool in router.pools] == [1, 1]
+    assert router.eval().route(latents(), [BLIND]).weights.shape == (1, 4)

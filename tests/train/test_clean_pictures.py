@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from diffir.contracts.picture import Picture
+from diffir.errors import DataError
+from diffir.pictures.writing import write
+from diffir.train.clean_pictures import SCALES, PictureCache, find_pictures
+from diffir.train.held_out import HeldOut
+from diffir.train.synthetic import synthetic_picture
+
+
+def drawn(seed: int, side: int = 60) -> np.ndarray:
+    return synthetic_picture(side, np.random.default_rng(seed))
+
+
+class TestFind:
+    def test_all_below_a_folder_sorted(self, tmp_path):
+        for name in ("b.PNG", "a.jpg", "sub/c.webp", "notes.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        found = [p.relative_to(tmp_path).as_posix() for p in find_pictures(tmp_path)]
+        assert found == ["a.jpg", "b.PNG", "sub/c.webp"]
+
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(DataError, match="none is not a folder"):
+            find_pictures(tmp_path / "none")
+
+    def test_no_picture(self, tmp_path):
+        with pytest.raises(DataError, match="holds no pictures") as caught:
+            find_pictures(tmp_path)
+        assert ".png" in caught.value.hint
+
+
+class TestCache:
+    def test_scales(self, tmp_path):
+        pixels = drawn(0)
+        path = write(Picture(pixels), tmp_path / "a.png")
+        scales = PictureCache(tmp_path / "cache").scales(path)
+        assert [s.shape for s in scales] == [(60, 60, 3), (42, 42, 3), (30, 30, 3)]
+        np.testing.assert_array_equal(scales[0], pixels)
+        assert all(isinstance(s, np.memmap) for s in scales)
+
+    def test_reused_while_the_file_is_the_same(self, tmp_path):
+        path = write(Picture(drawn(0)), tmp_path / "a.png")
+        cache = PictureCache(tmp_path / "cache")
+        cache.scales(path)
+        files = {p: p.stat().st_mtime_ns for p in cache.folder.iterdir()}
+        assert len(files) == len(SCALES)
+        PictureCache(cache.folder).scales(path)
+        assert {p: p.stat().st_mtime_ns for p in cache.folder.iterdir()} == files
+
+    def test_made_anew_when_it_changes(self, tmp_path):
+        path = write(Picture(drawn(0)), tmp_path / "a.png")
+        cache = PictureCache(tmp_path / "cache")
+        cache.scales(path)
+        write(Picture(drawn(1)), path, overwrite=True)
+        os.utime(path, ns=(0, 1))
+        np.testing.assert_array_equal(cache.scales(path)[0], drawn(1))
+
+    def test_sixteen_bits_become_eight(self, tmp_path):
+        pixels = drawn(0).astype(np.uint16) * 257
+        path = write(Picture(pixels), tmp_path / "a.png")
+        np.testing.assert_array_equal(PictureCache(tmp_path / "c").scales(path)[0], drawn(0))
+
+    def test_not_a_picture(self, tmp_path):
+        path = tmp_path / "a.png"
+        path.write_bytes(b"no picture")
+        with pytest.raises(DataError, match=r"cannot train on .*a\.png"):
+            PictureCache(tmp_path / "cache").scales(path)
+
+
+class TestHeldOut:
+    def test_a_picture_that_is_too_small_to_judge_on(self):
+        from diffir.host.manager import default_host
+
+        with pytest.raises(DataError, match="has 31x60 pixels at half size"):
+            HeldOut([drawn(0)[:, :31]], default_host())
+
+
+class TestSynthetic:
+    @pytest.mark.parametrize("side", [16, 33, 128])
+    def test_a_drawn_picture(self, side):
+        pixels = drawn(0, side)
+        assert pixels.shape == (side, side, 3)
+        assert pixels.dtype == np.uint8
+
+    def test_a_seed_is_a_picture(self):
+        np.testing.assert_array_equal(drawn(5), drawn(5))
+        assert (drawn(5) != drawn(6)).any()
+
+    def test_some_are_flat_and_some_are_busy(self):
+        spread = [drawn(seed).std() for seed in range(20)]
+        assert min(spread) < 30
+        assert max(spread) > 60

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diffir.errors import CheckpointError, DataError, RecipeError
+from diffir.host.manager import default_host
+from diffir.recipes.recipe import parse_recipe
+from diffir.restore.checkpoint import load_checkpoint, read_card, save_checkpoint
+from diffir.restore.restorer import load
+from diffir.train.loop import Settings, Trainer
+
+pytestmark = pytest.mark.usefixtures("lpips")
+
+
+@pytest.fixture
+def settings(photos, tmp_path, lpips):
+    return Settings(
+        data=photos,
+        output=tmp_path / "run",
+        stages=("prior", "rich"),
+        steps=3,
+        batch=2,
+        crop=32,
+        workers=0,
+        cpu=True,
+        cache=lpips / "pictures",
+    )
+
+
+@pytest.fixture
+def trainer(tiny_recipe, settings):
+    def build(**changes):
+        return Trainer(tiny_recipe, default_host(), replace(settings, **changes))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_recipe, photos, tmp_path_factory, _lpips_folder):
+    """Two stages of three steps, in one go."""
+    output = tmp_path_factory.mktemp("straight")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIFFIR_CACHE", str(_lpips_folder))
+        options = {"stages": ("prior", "rich"), "steps": 3, "batch": 2, "crop": 32}
+        settings = Settings(photos, output, **options, workers=0, cpu=True)
+        list(Trainer(tiny_recipe, default_host(), settings).run())
+    return output
+
+
+def result(folder) -> dict[str, torch.Tensor]:
+    """Every weight that a run leaves: the averages, and the state to go on from."""
+    averages = load_file(folder / "model.safetensors")
+    states = {
+        f"{path.name}:{name}": tensor
+        for path in (folder / "state").glob("*.safetensors")
+        for name, tensor in load_file(path).items()
+    }
+    return averages | states
+
+
+def assert_same(one, other) -> None:
+    first, second = result(one), result(other)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_all_stages_end_with_a_model(trainer, tiny_recipe, tmp_path):
+    progress = list(trainer(stages=None, steps=None).run())
+    names = [stage.name for stage in tiny_recipe.training.stages]
+    assert [(p.stage, p.step) for p in progress] == [(n, s) for n in names for s in (1, 2)]
+    assert all(math.isfinite(p.loss) for p in progress)
+    assert progress[-1].judgement is not None
+    assert all(math.isfinite(figure) for figure in vars(progress[-1].judgement).values())
+
+    output = tmp_path / "run"
+    model, recipe = load_checkpoint(output / "model.safetensors", default_host())
+    assert recipe == tiny_recipe
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert load(output / "model.safetensors", device="cpu").tile is None
+    card = read_card(output / "model.safetensors")
+    assert card["license"] == "Apache-2.0"
+    assert card["stages"] == ", ".join(names)
+    assert card["held_out"] == str(progress[-1].judgement)
+    rows = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert [(row["stage"], row["step"]) for row in rows] == [(name, 2) for name in names]
+    assert sorted(p.name for p in output.iterdir()) == ["log.jsonl", "model.safetensors", "state"]
+
+
+class TestResume:
+    @pytest.mark.parametrize("stopped_after", [2, 3, 4])
+    def test_ends_with_the_same_weights(self, trainer, straight, tmp_path, stopped_after):
+        run = trainer(save_minutes=0).run()
+        for _ in range(stopped_after):
+            next(run)
+        run.close()
+        torch.manual_seed(999)  # another process would not have this one's random state
+        rest = list(trainer().run())
+        assert len(rest) == 6 - stopped_after
+        assert_same(tmp_path / "run", straight)
+
+    def test_killed_in_the_middle_of_an_exchange(self, trainer, straight, tmp_path):
+        run = trainer(save_minutes=0).run()
+        for _ in range(2):
+            next(run)
+        run.close()
+        os.replace(tmp_path / "run" / "state", tmp_path / "run" / "state.previous")
+        assert len(list(trainer().run())) == 4
+        assert_same(tmp_path / "run", straight)
+
+    def test_any_number_of_workers(self, trainer, straight, tmp_path):
+        list(trainer(workers=2).run())
+        assert_same(tmp_path / "run", straight)
+
+    def test_a_finished_run_has_nothing_left_to_do(self, trainer, tmp_path):
+        assert len(list(trainer(stages=("prior",), steps=1).run())) == 1
+        before = (tmp_path / "run" / "model.safetensors").read_bytes()
+        assert list(trainer(stages=("prior",), steps=1).run()) == []
+        assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+
+    def test_not_wanted(self, trainer):
+        for _ in range(2):
+            assert len(list(trainer(stages=("prior",), steps=1, resume=False).run())) == 1
+
+    def test_other_stages(self, trainer):
+        list(trainer(stages=("prior",), steps=1).run())
+        with pytest.raises(CheckpointError, match=r"belongs to a run of the stages \['prior'\]"):
+            list(trainer(stages=("compensator",)).run())
+
+    @pytest.mark.slow
+    def test_killed_by_force(self, straight, photos, tiny_toml, tmp_path):
+        program = Path(__file__).with_name("short_run.py")
+        words = [sys.executable, program, photos, tmp_path / "run", tiny_toml]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line == "rich 1\n":
+                    process.send_signal(signal.SIGKILL)
+                    break
+        assert process.returncode == -signal.SIGKILL
+        subprocess.run(words, check=True, capture_output=True)
+        assert_same(tmp_path / "run", straight)
+
+
+class TestWeights:
+    def test_to_start_from(self, trainer, tiny_weights, tmp_path):
+        list(trainer(weights=tiny_weights, stages=("prior",), steps=1).run())
+        ours = load_file(tmp_path / "run" / "model.safetensors")
+        given = load_file(tiny_weights)
+        assert all(torch.equal(ours[n], given[n]) for n in given if n.startswith("router."))
+
+    def test_of_another_recipe(self, trainer, build_model, tiny_recipe, tmp_path):
+        other = parse_recipe(tiny_recipe.text.replace('"tiny"', '"other"'), origin="other.toml")
+        path = tmp_path / "other.safetensors"
+        save_checkpoint(build_model(), path, recipe=other, dtype=torch.float16)
+        with pytest.raises(CheckpointError, match="holds 'other', not 'tiny'"):
+            trainer(weights=path)
+
+
+class TestRefusedBeforeAnyWork:
+    def test_a_crop_off_the_grid(self, trainer):
+        with pytest.raises(DataError, match="--crop must be a multiple of 32, got 40"):
+            trainer(crop=40)
+
+    def test_a_crop_larger_than_the_pictures(self, trainer):
+        with pytest.raises(DataError, match="no picture is at least 128 pixels"):
+            next(trainer(crop=128).run())
+
+    def test_no_degradations(self, tiny_recipe, settings):
+        text = tiny_recipe.text.partition("[training]")[0]
+        with pytest.raises(RecipeError, match="says no degradations to train on"):
+            Trainer(parse_recipe(text, origin="x.toml"), default_host(), settings)
+
+    def test_a_stage_that_the_recipe_lacks(self, trainer):
+        with pytest.raises(RecipeError, match="the recipe has no stage 'poor'"):
+            trainer(stages=("prior", "poor"))
+
+    def test_a_stage_that_nobody_knows(self, tiny_recipe, settings):
+        text = tiny_recipe.text.replace('"compensator"', '"compensater"')
+        with pytest.raises(RecipeError, match="there is no training stage 'compensater'"):
+            Trainer(
+                parse_recipe(text, origin="x.toml"), default_host(), replace(settings, stages=None)
+            )
+
+    def test_no_weights_to_judge_with(self, trainer, monkeypatch, tmp_path):
+        monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "empty"))
+        with pytest.raises(CheckpointError, match="lpips-alex are not at") as caught:
+            trainer()
+        assert "fetch-metrics" in caught.value.hint
+
+
+def test_a_loss_that_explodes_is_told(tiny_recipe, settings):
+    text = tiny_recipe.text.replace("learning_rate = 1e-3", "learning_rate = 1e38")
+    trainer = Trainer(
+        parse_recipe(text, origin="x.toml"),
+        default_host(),
+        replace(settings, stages=("autoencoder",), steps=8),
+    )
+    with pytest.raises(DataError, match=r"the loss became (nan|inf) at step \d"):
+        list(trainer.run())

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffir.contracts.codec import CodecInfo
+from diffir.diffusion.layers import CrossAttention
+from diffir.diffusion.prompt_injection import PromptInjection
+from diffir.errors import CheckpointError, RecipeError
+from diffir.train.pairs import Batch
+from diffir.train.patch_discriminator import PatchDiscriminator
+from diffir.train.stages import ADVERSARIAL_FROM, STAGES, find_stage
+
+JPEG = CodecInfo(name="jpeg", severity=0.9)
+
+PREFIXES = {
+    "autoencoder": ("encoder.", "decoder."),
+    "prior": ("denoiser.",),
+    "prompts": ("router.", "conditioner."),
+    "compensator": ("encoder.", "decoder."),
+    "faithful": ("",),
+    "rich": ("",),
+}
+
+UNREACHED = {
+    "autoencoder": {"decoder.fusions", "decoder.faithful_head", "decoder.rich"},
+    "compensator": {"decoder.latent_head", "decoder.rich"},
+    "faithful": {"decoder.latent_head"},
+    "rich": {"decoder.latent_head"},
+}
+"""What a stage trains in name only: its loss does not ask for these heads."""
+
+
+@pytest.fixture
+def batch():
+    clean, degraded = torch.rand(2, 2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    return Batch(clean, degraded, (JPEG, JPEG), (JPEG, CodecInfo.unknown()))
+
+
+@pytest.fixture
+def model(build_model):
+    return build_model().train()
+
+
+def learned_names(stage, model) -> set[str]:
+    learned = {id(p) for p in stage.parameters(model)}
+    return {name for name, p in model.named_parameters() if id(p) in learned}
+
+
+def expected_names(name, model) -> set[str]:
+    names = {n for n, _ in model.named_parameters() if n.startswith(PREFIXES[name])}
+    if name == "prompts":
+        for place, module in model.denoiser.named_modules():
+            if isinstance(module, (PromptInjection, CrossAttention)):
+                names |= {f"denoiser.{place}.{n}" for n, _ in module.named_parameters()}
+    return names
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.usefixtures("lpips")
+class TestEachStage:
+    def test_what_trains(self, name, model):
+        stage = find_stage(name)()
+        assert learned_names(stage, model) == expected_names(name, model)
+        parameters = list(stage.parameters(model))
+        assert len(parameters) == len({id(p) for p in parameters})
+
+    @pytest.mark.parametrize("step", [0, 1, ADVERSARIAL_FROM])
+    def test_the_loss_reaches_that_and_nothing_else(self, name, model, batch, step):
+        stage = find_stage(name)()
+        model.requires_grad_(False)
+        for parameter in stage.parameters(model):
+            parameter.requires_grad_()
+        torch.manual_seed(0)
+        loss, restored = stage.loss(model, batch, step)
+        assert loss.isfinite()
+        assert restored.shape[0] == 2
+        loss.backward()
+        reached = {n for n, p in model.named_parameters() if p.grad is not None}
+        learned = learned_names(stage, model)
+        assert reached <= learned
+        left = {re.sub(r"^(\w+\.(rich|\w+)).*", r"\1", n) for n in learned - reached}
+        assert left == UNREACHED.get(name, set())
+
+
+def test_a_picture_is_reconstructed_clean_and_degraded_in_turn(model, batch):
+    stage = find_stage("autoencoder")()
+    same = replace(batch, degraded=batch.clean)
+    assert stage.loss(model, batch, 0)[0] == stage.loss(model, same, 0)[0]
+    assert stage.loss(model, batch, 1)[0] != stage.loss(model, same, 1)[0]
+
+
+def test_the_prior_sees_no_prompts(model, batch):
+    stage = find_stage("prior")()
+
+    def loss(told):
+        torch.manual_seed(0)
+        return stage.loss(model, replace(batch, told=told), 0)[0]
+
+    assert loss((JPEG, JPEG)) == loss((CodecInfo.unknown(),) * 2)
+
+
+def test_a_decoder_without_reconstruct_cannot_train_the_autoencoder(model, batch):
+    model.decoder = torch.nn.Identity()
+    with pytest.raises(RecipeError, match="Identity cannot decode from the latent alone"):
+        find_stage("autoencoder")().loss(model, batch, 0)
+
+
+def test_a_stage_that_is_not_there():
+    with pytest.raises(RecipeError, match="no training stage 'poor'") as caught:
+        find_stage("poor")
+    assert "autoencoder, prior" in caught.value.hint
+
+
+def test_the_rich_stage_wants_the_weights_of_lpips(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match="the weights of lpips-alex are not at"):
+        find_stage("rich")()
+
+
+class TestCritic:
+    def test_scores_and_losses(self):
+        torch.manual_seed(0)
+        critic = PatchDiscriminator()
+        degraded, clean, restored = torch.rand(3, 2, 3, 32, 40)
+        restored.requires_grad_()
+        assert critic(degraded, clean).shape == (2, 1, 4, 5)
+        critic.loss(degraded, clean, restored).backward()
+        assert restored.grad is None
+        critic.generator_loss(degraded, restored).backward()
+        assert restored.grad.abs().sum() > 0
+
+    def test_it_learns_to_tell(self):
+        torch.manual_seed(0)
+        critic = PatchDiscriminator(width=8)
+        degraded, clean = torch.rand(2, 4, 3, 32, 32)
+        restored = clean * 0.5
+        optimizer = torch.optim.Adam(critic.parameters(), lr=1e-2)
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = critic.loss(degraded, clean, restored)
+            loss.backward()
+            optimizer.step()
+        assert critic(degraded, clean).mean() > critic(degraded, restored).mean() + 0.5
