@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from diffir.errors import DataError, UnknownComponentError
 from diffir.evaluate.fidelity_metrics import psnr_b, psnr_rgb, ssim
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from diffir.contracts.codec import Pixels
+    from diffir.perceptual.dists import Dists
+    from diffir.perceptual.lpips import Lpips
 
 Measure = Callable[["Pixels", "Pixels"], float]
 
@@ -58,27 +62,44 @@ def load_metrics(names: Iterable[str], *, device: str = "cpu") -> dict[str, Meas
         near = difflib.get_close_matches(unknown, METRICS, n=2)
         hint = f"Did you mean {' or '.join(near)}?" if near else _known()
         raise UnknownComponentError(f"there is no metric called '{unknown}'", hint=hint)
-    return {name: _BY_PIXELS.get(name) or _perceptual(name, device) for name in wanted}
+    return {name: _BY_PIXELS.get(name) or _Perceptual(name, device) for name in wanted}
 
 
-def _perceptual(name: str, device: str) -> Measure:
-    import torch
+class _Perceptual:
+    """LPIPS or DISTS as a measure.
 
-    from diffir.perceptual.dists import Dists
-    from diffir.perceptual.lpips import Lpips
+    A benchmark holds many pictures against one, and a reference's features are half of the work:
+    they are kept until another array comes. So an array must not change between two calls.
+    """
 
-    network: torch.nn.Module
-    network = Dists() if name == "dists" else Lpips("alex" if name == "lpips-alex" else "vgg")
-    network = network.to(device)
+    def __init__(self, name: str, device: str) -> None:
+        from diffir.perceptual.dists import Dists
+        from diffir.perceptual.lpips import Lpips
 
-    def image(pixels: Pixels) -> Any:
-        return torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255
+        self._network: Lpips | Dists
+        self._network = Dists() if name == "dists" else Lpips("vgg" if "vgg" in name else "alex")
+        self._network.to(device)
+        self._name = METRICS[name].heading
+        self._device = device
+        self._reference: Pixels | None = None
+        self._features: tuple[Tensor, ...] = ()
 
-    def measure(reference: Pixels, other: Pixels) -> float:
+    def __call__(self, reference: Pixels, other: Pixels) -> float:
+        import torch
+
+        from diffir.perceptual.image_pairs import check_pair
+
+        network, pair = self._network, (self._image(reference), self._image(other))
+        check_pair(*pair, smallest=network.trunk.smallest, metric=self._name)
         with torch.inference_mode():
-            return float(network(image(reference), image(other)))
+            if reference is not self._reference:
+                self._features, self._reference = network.features(pair[0]), reference
+            return float(network.compare(self._features, network.features(pair[1])))
 
-    return measure
+    def _image(self, pixels: Pixels) -> Tensor:
+        import torch
+
+        return torch.from_numpy(pixels).to(self._device).permute(2, 0, 1)[None].float() / 255
 
 
 def _known() -> str:

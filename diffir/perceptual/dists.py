@@ -20,6 +20,7 @@ from diffir.perceptual.networks import Vgg16
 from diffir.perceptual.weights import load_weights, metric_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _STABILITY = 1e-6
@@ -75,13 +76,18 @@ class Dists(nn.Module):
             DataError: the shapes differ, are not `(B,3,H,W)`, or are too small for the trunk.
         """
         check_pair(a, b, smallest=self.trunk.smallest, metric="DISTS")
-        maps = zip(self._features(a), self._features(b), strict=True)
+        return self.compare(self.features(a), self.features(b))
+
+    def features(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What is compared: the image and five maps, to be kept where one image meets several."""
+        return (image, *self.trunk((image - self.mean) / self.deviation))
+
+    def compare(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Return the distances `(B,)` between two results of `features`."""
+        maps = zip(a, b, strict=True)
         texture, structure = zip(*(_likeness(of_a, of_b) for of_a, of_b in maps), strict=True)
         likeness: Tensor = self.mixing(torch.cat(texture, 1), torch.cat(structure, 1))
         return 1 - likeness
-
-    def _features(self, image: Tensor) -> tuple[Tensor, ...]:
-        return (image, *self.trunk((image - self.mean) / self.deviation))
 
 
 class _Mixing(nn.Module):

@@ -19,6 +19,7 @@ from diffir.perceptual.networks import AlexNet, Vgg16
 from diffir.perceptual.weights import load_weights, metric_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from diffir.perceptual.networks import Backbone
@@ -72,16 +73,20 @@ class Lpips(nn.Module):
             DataError: the shapes differ, are not `(B,3,H,W)`, or are too small for the trunk.
         """
         check_pair(a, b, smallest=self.trunk.smallest, metric=f"LPIPS-{self.backbone}")
-        distance = a.new_zeros(a.shape[0], dtype=torch.float32)
-        maps = zip(self._features(a), self._features(b), self.linear, strict=True)
-        for of_a, of_b, weight in maps:
-            difference = (_unit_length(of_a) - _unit_length(of_b)).square()
-            distance = distance + torch.einsum("bchw,c->bhw", difference, weight).mean((1, 2))
-        return distance
+        return self.compare(self.features(a), self.features(b))
 
-    def _features(self, image: Tensor) -> tuple[Tensor, ...]:
+    def features(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What is compared: five maps `(B,C,h,w)`, to be kept where one image meets several."""
         features: tuple[Tensor, ...] = self.trunk((2 * image - 1 - self.shift) / self.scale)
         return features
+
+    def compare(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Return the distances `(B,)` between two results of `features`."""
+        distances = []
+        for of_a, of_b, weight in zip(a, b, self.linear, strict=True):
+            difference = (_unit_length(of_a) - _unit_length(of_b)).square()
+            distances.append(torch.einsum("bchw,c->bhw", difference, weight).mean((1, 2)))
+        return torch.stack(distances).sum(0)
 
 
 def _per_channel(*values: float) -> Tensor:

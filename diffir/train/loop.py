@@ -12,17 +12,18 @@ of their number, noise is seeded per step, and the state is exchanged atomically
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from diffir.degradations.diet import mix
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from diffir.train.stages import Stage
 
 HELD_OUT_EVERY = 15
-EMA_DECAY = 0.995
+move_average = get_ema_multi_avg_fn(0.995)  # type: ignore[no-untyped-call]
 CRITIC_LEARNING_RATE = 2e-4
 WARMUP_STEPS = 50
 
@@ -204,8 +205,10 @@ class _StageRun:
         lpips = getattr(stage, "lpips", None)
         if lpips is not None:
             lpips.to(device)
-        average = get_ema_multi_avg_fn(EMA_DECAY)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(trainer.model, multi_avg_fn=average)
+        # What does not train equals its average: only the rest is averaged, at every step.
+        self.average = copy.deepcopy(trainer.model)
+        self.averaged = list(stage.parameters(self.average))
+        self.learned = learned
         self.accelerator.register_for_checkpointing(self.average)
         self.saved_at = time.monotonic()
 
@@ -268,12 +271,12 @@ class _StageRun:
             critic_loss = self.critic.loss(batch.degraded, batch.clean, restored)
             self.accelerator.backward(critic_loss)
             self.critic_optimizer.step()
-        self.average.update_parameters(self.trainer.model)
+        move_average(self.averaged, self.learned, None)
         return value
 
     def _judge(self) -> None:
         lpips = self.trainer.lpips.to(self.accelerator.device)
-        self.trainer.judgement = self.trainer.held_out.judge(self._averaged(), lpips)
+        self.trainer.judgement = self.trainer.held_out.judge(self.average, lpips)
 
     def _log(self, step: int, loss: float) -> None:
         row: dict[str, Any] = {
@@ -291,7 +294,7 @@ class _StageRun:
         """Write the averaged model, then the state; the state before stays until both are there."""
         output = self.trainer.settings.output
         save_checkpoint(
-            self._averaged(),
+            self.average,
             output / "model.safetensors",
             recipe=self.trainer.recipe,
             dtype=torch.float16,
@@ -316,9 +319,6 @@ class _StageRun:
         os.replace(partial, state)
         shutil.rmtree(previous, ignore_errors=True)
         self.saved_at = time.monotonic()
-
-    def _averaged(self) -> RestorationModel:
-        return cast("RestorationModel", self.average.module)
 
     def load(self) -> None:
         """Go back to the saved state."""

@@ -50,3 +50,26 @@ def test_every_metric_agrees_on_which_picture_is_worse(scene: Pixels) -> None:
     for name, measure in load_metrics(METRICS).items():
         light, heavy = (measure(scene, scene // step * step) for step in (16, 64))
         assert (light > heavy) == METRICS[name].more_is_better, name
+
+
+def test_a_reference_may_come_back_after_another_one(scene: Pixels) -> None:
+    try:
+        metric_weights("lpips-alex")
+    except CheckpointError as error:
+        pytest.skip(str(error))
+    measure = load_metrics(["lpips-alex"])["lpips-alex"]
+    other, third = scene // 16 * 16, 255 - scene
+    first = measure(scene, other)
+    assert measure(third, other) > first
+    assert measure(scene, other) == first
+
+
+def test_pictures_of_two_sizes_are_refused(scene: Pixels) -> None:
+    try:
+        metric_weights("lpips-alex")
+    except CheckpointError as error:
+        pytest.skip(str(error))
+    measure = load_metrics(["lpips-alex"])["lpips-alex"]
+    measure(scene, scene)
+    with pytest.raises(DataError, match="LPIPS-Alex compares two"):
+        measure(scene, scene[:-1])
