@@ -85,7 +85,7 @@ class Lpips(nn.Module):
         distances = []
         for of_a, of_b, weight in zip(a, b, self.linear, strict=True):
             difference = (_unit_length(of_a) - _unit_length(of_b)).square()
-            distances.append(torch.einsum("bchw,c->bhw", difference, weight).mean((1, 2)))
+            distances.append(torch.einsum("bchw,c->bhw", difference, weight).float().mean((1, 2)))
         return torch.stack(distances).sum(0)
 
 
