@@ -27,8 +27,13 @@ def train(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each stage, in place of the recipe's.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Crops per step.")] = 8,
-    crop: Annotated[int, typer.Option(min=32, help="Side of a crop, a multiple of 32.")] = 128,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step, in place of the recipe's.")
+    ] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side of a crop, a multiple of 32, in place of the recipe's."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     weights: Annotated[
         Path | None, typer.Option(help="Start from this .safetensors file of the same recipe.")

@@ -30,11 +30,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of training: its name, optimizer steps and peak learning rate."""
+    """One stage of training.
+
+    steps: optimizer steps. learning_rate: its peak. batch: crops per step. crop: their side in
+    pixels. Small and many is what a young model learns most from per second; the losses that look
+    at texture need to see more of it at once.
+    """
 
     name: str
     steps: int
     learning_rate: float
+    batch: int = 8
+    crop: int = 128
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,202 @@
+"""One stage of training under way: optimizers, averages of the weights, and the state on disk."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from diffir.degradations.diet import mix
+from diffir.errors import DataError
+from diffir.restore.checkpoint import save_checkpoint
+from diffir.train.pairs import Pairs, collate
+from diffir.train.stages import find_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffir.train.loop import Trainer
+    from diffir.train.pairs import Batch
+
+CRITIC_LEARNING_RATE = 2e-4
+WARMUP_STEPS = 50
+move_average = get_ema_multi_avg_fn(0.995)  # type: ignore[no-untyped-call]
+
+
+class StageRun:
+    """One stage under way: model, optimizers, averages, and where it stands."""
+
+    def __init__(self, trainer: Trainer, index: int) -> None:
+        self.trainer, self.index, self.plan = trainer, index, trainer.plan[index]
+        self.steps = self.plan.steps
+        self.stage = stage = find_stage(self.plan.name)()
+        settings = trainer.settings
+        self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.cpu)
+        for parameter in trainer.model.parameters():
+            parameter.requires_grad_(False)
+        learned = [p.requires_grad_() for p in stage.parameters(trainer.model)]
+        # Adam's fused kernel reads and writes each parameter once.
+        optimizer = torch.optim.AdamW(
+            learned, lr=self.plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
+        self.model, self.optimizer = self.accelerator.prepare(trainer.model, optimizer)
+        self.critic, self.critic_optimizer = stage.critic, None
+        if stage.critic is not None:
+            critic_optimizer = torch.optim.AdamW(
+                stage.critic.parameters(), lr=CRITIC_LEARNING_RATE, betas=(0.5, 0.99)
+            )
+            self.critic, self.critic_optimizer = self.accelerator.prepare(
+                stage.critic, critic_optimizer
+            )
+        device = self.accelerator.device
+        lpips = getattr(stage, "lpips", None)
+        if lpips is not None:
+            lpips.to(device)
+        # What does not train equals its average: only the rest is averaged, at every step.
+        self.average = copy.deepcopy(trainer.model)
+        self.averaged = list(stage.parameters(self.average))
+        self.learned = learned
+        self.accelerator.register_for_checkpointing(self.average)
+        self.saved_at = time.monotonic()
+
+    def steps_from(self, first: int) -> Iterator[tuple[int, float]]:
+        """Train from step `first` to the end of the stage, yielding step and loss."""
+        trainer, settings = self.trainer, self.trainer.settings
+        self.model.train()
+        for step, batch in enumerate(self._batches(first), start=first):
+            started = time.monotonic()
+            loss = self._step(batch.to(self.accelerator.device), step)
+            trainer.seconds += time.monotonic() - started
+            last = step + 1 == self.steps
+            if last or (step + 1) % settings.judge_every == 0:
+                self._judge()
+            if last or (step + 1) % 20 == 0:
+                self._log(step, loss)
+            if last or time.monotonic() - self.saved_at > 60 * settings.save_minutes:
+                self.save(step + 1)
+            yield step, loss
+
+    def _batches(self, first: int) -> Iterator[Batch]:
+        settings, training = self.trainer.settings, self.trainer.recipe.training
+        pairs = Pairs(
+            self.trainer.pictures,
+            mix(training.degradations, self.trainer.host),
+            crop=self.plan.crop,
+            synthetic=training.synthetic,
+            clean=training.clean,
+            seed=settings.seed * 1000 + self.index,
+        )
+        numbers = range(first * self.plan.batch, self.steps * self.plan.batch)
+        loader: DataLoader[Any] = DataLoader(
+            pairs,
+            batch_size=self.plan.batch,
+            sampler=numbers,
+            num_workers=settings.workers,
+            collate_fn=collate,
+            prefetch_factor=4 if settings.workers else None,
+        )
+        yield from loader
+
+    def _step(self, batch: Batch, step: int) -> float:
+        torch.manual_seed((self.trainer.settings.seed * 100 + self.index) * 1_000_000 + step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * _schedule(step, self.steps)
+        with self.accelerator.autocast():
+            loss, restored = self.stage.loss(self.trainer.model, batch, step)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError(
+                f"the loss became {value} at step {step}",
+                hint="Resume with a lower learning rate in the recipe, or --precision no.",
+            )
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.critic is not None and self.critic_optimizer is not None:
+            self.critic_optimizer.zero_grad()  # the model's pass has left gradients here, too
+            critic_loss = self.critic.loss(batch.degraded, batch.clean, restored)
+            self.accelerator.backward(critic_loss)
+            self.critic_optimizer.step()
+        move_average(self.averaged, self.learned, None)
+        return value
+
+    def _judge(self) -> None:
+        lpips = self.trainer.lpips.to(self.accelerator.device)
+        self.trainer.judgement = self.trainer.held_out.judge(self.average, lpips)
+
+    def _log(self, step: int, loss: float) -> None:
+        row: dict[str, Any] = {
+            "stage": self.plan.name,
+            "step": step + 1,
+            "loss": round(loss, 5),
+            "seconds": round(self.trainer.seconds, 1),
+        }
+        if self.trainer.judgement is not None:
+            row.update(vars(self.trainer.judgement))
+        with (self.trainer.settings.output / "log.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def save(self, step: int) -> None:
+        """Write the averaged model, then the state; the state before stays until both are there."""
+        output = self.trainer.settings.output
+        save_checkpoint(
+            self.average,
+            output / "model.safetensors",
+            recipe=self.trainer.recipe,
+            dtype=torch.float16,
+            card=self._card(),
+        )
+        partial, state = output / "state.partial", output / "state"
+        shutil.rmtree(partial, ignore_errors=True)
+        self.accelerator.save_state(str(partial))
+        done = step == self.steps
+        position = {
+            "stages": [stage.name for stage in self.trainer.plan],
+            "stage": self.index,
+            "step": step,
+            "done": done,
+            "seconds": self.trainer.seconds,
+        }
+        (partial / "position.json").write_text(json.dumps(position))
+        previous = output / "state.previous"
+        shutil.rmtree(previous, ignore_errors=True)
+        if state.exists():
+            os.replace(state, previous)
+        os.replace(partial, state)
+        shutil.rmtree(previous, ignore_errors=True)
+        self.saved_at = time.monotonic()
+
+    def load(self) -> None:
+        """Go back to the saved state."""
+        self.accelerator.load_state(str(self.trainer.settings.output / "state"))
+
+    def _card(self) -> dict[str, str]:
+        trainer, settings = self.trainer, self.trainer.settings
+        return {
+            "license": "Apache-2.0",
+            "pictures": f"{len(trainer.pictures)} trained on",
+            "stages": ", ".join(stage.name for stage in trainer.plan[: self.index + 1]),
+            "batch": f"{self.plan.batch} crops of {self.plan.crop}x{self.plan.crop}",
+            "seed": str(settings.seed),
+            "device": f"{self.accelerator.device}, {torch.get_num_threads()} threads",
+            "seconds": f"{trainer.seconds:.0f}",
+            "held_out": str(trainer.judgement),
+        }
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, then a half cosine down to 2 %."""
+    if step < WARMUP_STEPS:
+        return (step + 1) / WARMUP_STEPS
+    done = (step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
