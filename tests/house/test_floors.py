@@ -13,6 +13,7 @@ FLOORS = {
     "codecs": 2,
     "diffusion": 2,
     "perceptual": 2,
+    "testing": 2,
     "pictures": 3,
     "degradations": 3,
     "moe": 3,
