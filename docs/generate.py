@@ -43,13 +43,26 @@ def cli_page() -> str:
     own = [p for p in group.params if not set(p.opts) & set(shell_completion)]
     sections = [CLI_HEAD, "## diffir\n\nBefore the name of a command:\n", _options(own)]
     for name, command in group.commands.items():
-        arguments = [p for p in command.params if p.param_type_name == "argument"]
-        options = [p for p in command.params if p.param_type_name == "option"]
-        words = " ".join(["diffir", name, *map(_argument, arguments), "[OPTIONS]"])
-        sections += [f"## diffir {name}\n", f"```text\n{words}\n```\n", f"{command.help}\n"]
-        sections += [f"`{_argument(p)}`: {p.help}\n" for p in arguments]
-        sections.append(_options(options))
+        sections += _sections(command, f"diffir {name}", level=2)
     return "\n".join(sections)
+
+
+def _sections(command: Any, name: str, *, level: int) -> list[str]:
+    head = f"{'#' * level} {name}\n"
+    if hasattr(command, "commands"):
+        below = command.commands.items()
+        parts = [_sections(sub, f"{name} {word}", level=level + 1) for word, sub in below]
+        return [head, f"{command.help}\n", *(section for part in parts for section in part)]
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    words = " ".join([name, *map(_argument, arguments), "[OPTIONS]"])
+    return [
+        head,
+        f"```text\n{words}\n```\n",
+        f"{command.help}\n",
+        *(f"`{_argument(p)}`: {p.help}\n" for p in arguments),
+        _options(options),
+    ]
 
 
 def _argument(parameter: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from diffir.recipes.recipe import Recipe
 
 TINY = Path(__file__).parent / "tiny.toml"
+
+# A folder that is not there: the plugins of whoever runs the tests must not take part in them.
+os.environ["DIFFIR_CONFIG"] = str(Path(__file__).parent / "no-configuration")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import typer
 
 from diffir.cli.console import print_table
 from diffir.host.component import KINDS, Component
-from diffir.host.manager import Host, Plugin
+from diffir.host.manager import Host
+from diffir.host.plugin import Plugin
 
 CHOICES = (*(kind.replace("_", "-") for kind in KINDS), "plugin")
 
@@ -61,5 +62,5 @@ def _print_components(components: list[Component]) -> None:
 
 
 def _print_plugins(plugins: list[Plugin]) -> None:
-    rows = [(p.name, p.origin, f"broken: {p.error}" if p.error else "loaded") for p in plugins]
+    rows = [(p.name, p.origin, f"broken: {p.error}" if p.error else p.state) for p in plugins]
     print_table(("plugin", "origin", "state"), rows)

@@ -18,9 +18,13 @@ from diffir.cli.degrade import degrade
 from diffir.cli.fetch_metrics import fetch_metrics
 from diffir.cli.inspect import inspect
 from diffir.cli.list import list_components
+from diffir.cli.plugins import build_plugins_app
 from diffir.cli.restore import restore
 from diffir.cli.train import train
 from diffir.host.manager import Host, build_host
+
+LOOK_AT_PLUGINS = ("plugins", "doctor")
+"""Commands that start with two plugins of one name, too: with them one finds and ends that."""
 
 
 def build_app(host: Host) -> typer.Typer:
@@ -67,6 +71,7 @@ def build_app(host: Host) -> typer.Typer:
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("fetch-metrics")(fetch_metrics)
+    app.add_typer(build_plugins_app(), name="plugins")
     host.add_commands(app)
     return app
 
@@ -81,9 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        files = _plugin_files(words)
+        files, command = _plugin_files(words)
         with _shared_with_workers(files):
-            host = build_host()
+            host = build_host(tolerant=command in LOOK_AT_PLUGINS)
             app = build_app(host)
             for broken in host.plugins:
                 if broken.error and Path(broken.origin) in files:
@@ -115,9 +120,13 @@ def _shared_with_workers(files: Sequence[Path]) -> Iterator[None]:
             os.environ["DIFFIR_PLUGIN_FILES"] = listed
 
 
-def _plugin_files(words: Sequence[str]) -> list[Path]:
-    """Find `--plugin` before typer does: a plugin may add the very command that is called."""
+def _plugin_files(words: Sequence[str]) -> tuple[list[Path], str]:
+    """Find `--plugin`, and the command, before typer does.
+
+    A plugin may add the very command that is called.
+    """
     files: list[Path] = []
+    command = ""
     rest = iter(words)
     for word in rest:
         if word == "--plugin":
@@ -125,8 +134,9 @@ def _plugin_files(words: Sequence[str]) -> list[Path]:
         elif word.startswith("--plugin="):
             files.append(Path(word.removeprefix("--plugin=")))
         elif not word.startswith("-"):
-            break  # the command's name: what follows is its own
-    return [path.resolve() for path in files if path.is_file()]  # typer tells of the others
+            command = word  # what follows is its own
+            break
+    return [path.resolve() for path in files if path.is_file()], command  # typer tells of others
 
 
 def _print_version(wanted: bool) -> None:

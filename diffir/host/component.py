@@ -72,7 +72,7 @@ class Component:
             loaded = getattr(import_module(module_name), attribute)
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
-                f"{self} cannot be imported: {error}", hint=self._install_hint()
+                f"{self} cannot be imported: {error}", hint=self.install_hint()
             ) from error
         except AttributeError as error:
             raise ComponentError(f"{self}: module '{module_name}' has no '{attribute}'") from error
@@ -81,14 +81,34 @@ class Component:
         self._check_verbs(loaded)
         return loaded
 
-    def _install_hint(self) -> str:
+    def install_hint(self) -> str:
+        """What to do where something that it needs is not there."""
         if self.needs:
             return f"Install it with: pip install '{self.needs}'"
         return f"Reinstall the plugin '{self.plugin}' with its dependencies."
 
+    def check_created(self, created: object) -> None:
+        """Check what a class or a factory made: the verbs, and that a codec tells its true name.
+
+        Raises:
+            ContractError: a verb is missing, or the codec calls itself otherwise.
+        """
+        if self.kind in CONTRACTS:
+            self._check_class(type(created))
+        if self.kind != "codec":
+            return
+        own = getattr(getattr(created, "spec", None), "name", None)
+        if own != self.name:
+            raise ContractError(
+                f"{self} calls itself {own!r}: its spec.name must be the registered name",
+                hint=f"Register it as {own!r}, or write spec.name = {self.name!r}.",
+            )
+
     def _check_verbs(self, loaded: object) -> None:
-        if not isinstance(loaded, type):
-            return  # a factory function: what it returns is seen when it is used
+        if isinstance(loaded, type):  # what a factory function returns is seen when it is called
+            self._check_class(loaded)
+
+    def _check_class(self, loaded: type) -> None:
         wanted = VERBS[self.kind]
         missing = [verb for verb in wanted if not callable(getattr(loaded, verb, None))]
         if missing:

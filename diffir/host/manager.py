@@ -1,42 +1,35 @@
-"""Finds plugins and answers by name: which router is called "moe"?
-
-pluggy's own entry-point loader stops at the first plugin that cannot be imported. Plugins are
-loaded one by one here; a broken one is kept as a row with its error, and the rest goes on.
-"""
+"""Asks plugins what they bring and answers by name: which router is called "moe"?"""
 
 from __future__ import annotations
 
 import difflib
-import importlib.metadata
-import importlib.util
+import logging
 import os
-import sys
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from diffir.errors import ComponentError, DuplicateComponentError, UnknownComponentError
+from diffir.errors import (
+    ComponentError,
+    DiffirError,
+    DuplicateComponentError,
+    MissingDependencyError,
+    UnknownComponentError,
+)
 from diffir.host import builtins, hookspecs
 from diffir.host.component import KINDS, Component, Kind
+from diffir.host.discovery import discover
+from diffir.host.plugin import Plugin, broken_plugin, check_api
+from diffir.host.user_folder import VARIABLE, disabled_plugins, plugins_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from diffir.contracts.codec import Codec
 
-ENTRY_POINT_GROUP = "diffir.plugins"
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One plugin: its name, where it came from, and the error if it could not be loaded."""
-
-    name: str
-    origin: str
-    error: str | None = None
+_LOG = logging.getLogger("diffir")
 
 
 class Host:
@@ -44,14 +37,20 @@ class Host:
 
     Args:
         modules: (name, origin, module) of each plugin, in order.
-        broken: plugins that could not be imported.
+        others: rows of plugins that could not be imported, or are switched off.
+        tolerant: make a plugin that claims a taken name a broken row; for the commands with which
+            one looks at plugins and switches them off.
 
     Raises:
-        DuplicateComponentError: two plugins claim one kind and name.
+        DuplicateComponentError: two plugins claim one kind and name, or have one name.
     """
 
     def __init__(
-        self, modules: Iterable[tuple[str, str, object]], *, broken: Iterable[Plugin] = ()
+        self,
+        modules: Iterable[tuple[str, str, object]],
+        *,
+        others: Iterable[Plugin] = (),
+        tolerant: bool = False,
     ) -> None:
         self._manager = pluggy.PluginManager("diffir")
         self._manager.add_hookspecs(hookspecs)
@@ -59,12 +58,19 @@ class Host:
         self._codecs: dict[str, Codec] = {}
         self.plugins: list[Plugin] = []
         for name, origin, module in modules:
-            self._add(name, origin, module)
-        self.plugins.extend(broken)
+            try:
+                self._add(name, origin, module)
+            except DuplicateComponentError as error:
+                if not tolerant:
+                    raise
+                self.plugins.append(broken_plugin(name, origin, error))
+        self.plugins.extend(others)
 
     def _add(self, name: str, origin: str, module: object) -> None:
+        self._check_free(name, origin)
         found: dict[tuple[Kind, str], Component] = {}
         try:
+            check_api(module)
             self._manager.register(module, name=name)
             for kind in KINDS:
                 hook = getattr(module, _hook_name(kind), None)
@@ -72,14 +78,39 @@ class Host:
                     hook(register=_collector(kind, name, found))
         except DuplicateComponentError:
             raise
-        except Exception as error:  # a plugin's mistake is a row, never a crash
-            self.plugins.append(Plugin(name, origin, repr(error)))
+        except (Exception, SystemExit) as error:  # a plugin's mistake is a row, never a crash
+            self.plugins.append(broken_plugin(name, origin, error))
             return
         for key, component in found.items():
             if key in self._table:
-                raise _duplicate(self._table[key], component)
+                first = self._table[key]
+                raise _duplicate(first, component, (self.plugin(first.plugin).origin, origin))
         self._table.update(found)  # all of a plugin's components, or none
         self.plugins.append(Plugin(name, origin))
+
+    def _check_free(self, name: str, origin: str) -> None:
+        taken = next((plugin for plugin in self.plugins if plugin.name == name), None)
+        if taken is not None:
+            raise DuplicateComponentError(
+                f"two plugins are called '{name}': one of {taken.origin} and one of {origin}",
+                hint=f"Uninstall {origin} or {taken.origin}; a single file is deleted or renamed.",
+            )
+
+    def plugin(self, name: str) -> Plugin:
+        """The row of the plugin of that name.
+
+        Raises:
+            UnknownComponentError: there is none; the hint names the nearest ones.
+        """
+        for plugin in self.plugins:
+            if plugin.name == name:
+                return plugin
+        raise _unknown("plugin", name, [plugin.name for plugin in self.plugins])
+
+    def components_of(self, plugin: str) -> tuple[Component, ...]:
+        """All that a plugin brings, kind by kind."""
+        mine = [c for c in self._table.values() if c.plugin == plugin]
+        return tuple(sorted(mine, key=lambda c: KINDS.index(c.kind)))
 
     def components(self, kind: Kind) -> tuple[Component, ...]:
         """All components of a kind, in order of registration."""
@@ -93,32 +124,49 @@ class Host:
         """
         component = self._table.get((kind, name))
         if component is None:
-            names = [c.name for c in self.components(kind)]
-            near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
-            raise UnknownComponentError(f"there is no {kind} called '{name}'", hint=hint)
+            raise _unknown(kind, name, [c.name for c in self.components(kind)])
         return component
 
     def create(self, kind: Kind, name: str, /, **options: Any) -> Any:
         """Load a component and call it with `options`.
 
         Raises:
-            ComponentError: it cannot be loaded, or it does not take these options.
+            ComponentError: it cannot be loaded, does not take these options, or fails.
+            ContractError: what came is not what the name promises.
         """
         component = self.find(kind, name)
         target = component.load()
         try:
-            return target(**options)
+            created = target(**options)
         except TypeError as error:
             raise ComponentError(
                 f"{component} does not accept the options {sorted(options)}: {error}",
                 hint=f"See the arguments of {component.target}.",
             ) from error
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{component} cannot be created: {error}", hint=component.install_hint()
+            ) from error
+        component.check_created(created)
+        return created
 
     def codec(self, name: str) -> Codec:
-        """The codec of that name; one instance per host."""
+        """The codec of that name; one instance per host.
+
+        Raises:
+            ComponentError: there is none, or it does not work.
+        """
         if name not in self._codecs:
-            self._codecs[name] = cast("Codec", self.create("codec", name))
+            try:
+                self._codecs[name] = cast("Codec", self.create("codec", name))
+            except DiffirError:
+                raise
+            except Exception as error:  # codecs take no options: this is the plugin's own mistake
+                component = self.find("codec", name)
+                raise ComponentError(
+                    f"{component} fails when it is created: {error!r}",
+                    hint=f"Upgrade the plugin '{component.plugin}', or tell its author.",
+                ) from error
         return self._codecs[name]
 
     def recognize(self, data: bytes) -> Codec | None:
@@ -131,9 +179,16 @@ class Host:
                 codec = self.codec(component.name)
             except ComponentError:
                 continue
-            if codec.recognizes(data):
-                return codec
+            try:
+                if codec.recognizes(data):
+                    return codec
+            except Exception as error:  # a plugin's mistake must not hide the other codecs
+                _LOG.warning("%s is passed over: it fails to recognize bytes: %r", component, error)
         return None
+
+    def has_commands(self, plugin: str) -> bool:
+        """Whether the plugin of that name adds commands."""
+        return hasattr(self._manager.get_plugin(plugin), "register_commands")
 
     def add_commands(self, app: Any) -> None:
         """Let every plugin add its commands; one that fails becomes a row with its error."""
@@ -144,7 +199,7 @@ class Host:
             try:
                 hook(app=app)
             except Exception as error:  # the other plugins' commands must still come
-                self.plugins[index] = replace(plugin, error=repr(error))
+                self.plugins[index] = broken_plugin(plugin.name, plugin.origin, error)
 
 
 def _hook_name(kind: Kind) -> str:
@@ -157,75 +212,46 @@ def _collector(
     def register(name: str, target: str, *, summary: str, needs: str | None = None) -> None:
         component = Component(kind, name, target, summary, plugin, needs)
         if (kind, name) in found:
-            raise _duplicate(found[kind, name], component)
+            raise _duplicate(found[kind, name], component, None)
         found[kind, name] = component
 
     return register
 
 
-def _duplicate(first: Component, second: Component) -> DuplicateComponentError:
+def _unknown(kind: str, name: str, known: list[str]) -> UnknownComponentError:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+    return UnknownComponentError(f"there is no {kind} called '{name}'", hint=hint)
+
+
+def _duplicate(
+    first: Component, second: Component, origins: tuple[str, str] | None
+) -> DuplicateComponentError:
+    one, two = (f" of {origin}" for origin in origins) if origins else ("", "")
     return DuplicateComponentError(
-        f"{first.kind} '{first.name}' is registered by plugin '{first.plugin}' "
-        f"and again by plugin '{second.plugin}'",
-        hint=f"Uninstall one of them, or set DIFFIR_DISABLE_PLUGINS={second.plugin}.",
+        f"{first.kind} '{first.name}' is registered by plugin '{first.plugin}'{one} "
+        f"and again by plugin '{second.plugin}'{two}",
+        hint=f"Uninstall one of them, or leave one out: diffir plugins disable {second.plugin}, "
+        f"or {VARIABLE}={second.plugin}.",
     )
 
 
-def discover(
-    *, files: Iterable[Path] = (), disabled: Iterable[str] = ()
-) -> tuple[list[tuple[str, str, object]], list[Plugin]]:
-    """Import the plugins that are installed and the single-file plugins given.
-
-    Returns:
-        (name, origin, module) of those that could be imported, and a row for each that could not.
-    """
-    skip = set(disabled)
-    modules: list[tuple[str, str, object]] = []
-    broken: list[Plugin] = []
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        if entry.name in skip:
-            continue
-        origin = entry.dist.name if entry.dist else entry.value
-        try:
-            modules.append((entry.name, origin, entry.load()))
-        except Exception as error:  # a broken plugin is a row, never a crash
-            broken.append(Plugin(entry.name, origin, repr(error)))
-    for path in files:
-        if path.stem in skip:
-            continue
-        try:
-            modules.append((path.stem, str(path), _import_file(path)))
-        except Exception as error:  # the same
-            broken.append(Plugin(path.stem, str(path), repr(error)))
-    return modules, broken
-
-
-def _import_file(path: Path) -> object:
-    name = f"diffir_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ComponentError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # so that workers can unpickle its classes
-    spec.loader.exec_module(module)
-    return module
-
-
-def build_host(*, plugin_files: Iterable[Path] = ()) -> Host:
+def build_host(*, plugin_files: Iterable[Path] = (), tolerant: bool = False) -> Host:
     """A host with the built-ins, the installed plugins and single-file plugins.
 
-    The folder `DIFFIR_PLUGINS_DIR` is searched for `*.py`; `DIFFIR_PLUGIN_FILES` lists more of
-    them, as PATH lists folders; `DIFFIR_DISABLE_PLUGINS=a,b` leaves plugins out. Variables, so
-    that data-loader workers have the plugins of the process that started them.
+    The user's plugin folder is searched for `*.py`; `DIFFIR_PLUGIN_FILES` lists more of them, as
+    PATH lists folders; `DIFFIR_DISABLE_PLUGINS=a,b` and the user's own list leave plugins out.
+    Variables and files, so that data-loader workers have the plugins of the process that started
+    them.
+
+    Args:
+        plugin_files: more single-file plugins.
+        tolerant: as for `Host`.
     """
-    disabled = [n for n in os.environ.get("DIFFIR_DISABLE_PLUGINS", "").split(",") if n]
-    folder = os.environ.get("DIFFIR_PLUGINS_DIR")
     listed = [Path(p) for p in os.environ.get("DIFFIR_PLUGIN_FILES", "").split(os.pathsep) if p]
-    files = dict.fromkeys(
-        [*(sorted(Path(folder).glob("*.py")) if folder else ()), *listed, *plugin_files]
-    )
-    modules, broken = discover(files=files, disabled=disabled)
-    return Host([("diffir", "built in", builtins), *modules], broken=broken)
+    files = dict.fromkeys([*sorted(plugins_folder().glob("*.py")), *listed, *plugin_files])
+    modules, others = discover(files=files, disabled=disabled_plugins())
+    return Host([("diffir", "built in", builtins), *modules], others=others, tolerant=tolerant)
 
 
 @cache

@@ -11,12 +11,16 @@ from diffir.errors import (
     ContractError,
     DuplicateComponentError,
     MissingDependencyError,
+    OutputError,
     UnknownComponentError,
 )
 from diffir.host import builtins
 from diffir.host.component import KINDS, VERBS, Component
+from diffir.host.discovery import discover
 from diffir.host.hookspecs import hookimpl
-from diffir.host.manager import Host, build_host, default_host, discover
+from diffir.host.manager import Host, build_host, default_host
+from diffir.host.plugin import API_VERSION, check_api
+from diffir.host.user_folder import config_folder, disabled_plugins, remember_disabled
 
 
 def codec_plugin(name: str, target: str = "json:JSONDecoder", *, needs: str | None = None):
@@ -46,7 +50,8 @@ class TestTable:
 
     def test_two_plugins_that_claim_one_name(self):
         with pytest.raises(
-            DuplicateComponentError, match=r"codec 'b' is .* plugin 'one' and again .* 'two'"
+            DuplicateComponentError,
+            match=r"codec 'b' is .* plugin 'one' of one-package and again .* 'two' of two-package",
         ) as caught:
             host_of(one=codec_plugin("b"), two=codec_plugin("b"))
         assert "DIFFIR_DISABLE_PLUGINS=two" in caught.value.hint
@@ -128,6 +133,37 @@ class TestLoading:
         with pytest.raises(ComponentError, match="fails on import: ZeroDivisionError"):
             self.load("failing_module:Codec")
 
+    def test_a_codec_that_lies_about_its_name(self, tmp_path, monkeypatch):
+        (tmp_path / "lying_codec.py").write_text(
+            "from diffir.codecs.jpeg import Jpeg\n\nclass Mine(Jpeg):\n    pass\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(
+            ContractError, match="codec 'mine' of plugin 'one' calls itself 'jpeg'"
+        ) as caught:
+            host_of(one=codec_plugin("mine", "lying_codec:Mine")).codec("mine")
+        assert "Register it as 'jpeg', or write spec.name = 'mine'" in caught.value.hint
+
+    def test_a_factory_that_makes_something_else(self):
+        with pytest.raises(ContractError, match="list lacks recognizes"):
+            host_of(one=codec_plugin("b", "gc:get_objects")).codec("b")
+
+    def test_a_codec_whose_constructor_fails(self, tmp_path, monkeypatch):
+        (tmp_path / "failing_codec.py").write_text(
+            "from diffir.codecs.jpeg import Jpeg\n\nclass Mine(Jpeg):\n"
+            "    def __init__(self):\n        1 / 0\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ComponentError, match="fails when it is created: ZeroDivisionError"):
+            host_of(one=codec_plugin("mine", "failing_codec:Mine")).codec("mine")
+
+    def test_a_factory_whose_imports_fail(self, tmp_path, monkeypatch):
+        (tmp_path / "late_codec.py").write_text("def mine():\n    import no_such_package\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(MissingDependencyError, match="cannot be created") as caught:
+            host_of(one=codec_plugin("mine", "late_codec:mine", needs="late>=1")).codec("mine")
+        assert caught.value.hint == "Install it with: pip install 'late>=1'"
+
     def test_a_factory_function_may_stand_for_a_class(self):
         assert callable(self.load("json:loads", kind="degradation"))
 
@@ -169,6 +205,20 @@ class TestCodecs:
         assert codec is not None
         assert codec.spec.name == "jpeg"
 
+    def test_a_codec_that_fails_to_recognize_is_passed_over(self, tmp_path, monkeypatch, caplog):
+        (tmp_path / "clumsy_codec.py").write_text(
+            "from dataclasses import replace\nfrom diffir.codecs.jpeg import Jpeg\n\n"
+            "class Mine(Jpeg):\n    spec = replace(Jpeg.spec, name='mine')\n"
+            "    def recognizes(self, data):\n        return data[99] == 0\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        clumsy = codec_plugin("mine", "clumsy_codec:Mine")
+        host = Host([("clumsy", "here", clumsy), ("diffir", "built in", builtins)])
+        codec = host.recognize(bytes.fromhex("ffd8ffe000104a464946"))
+        assert codec is not None
+        assert codec.spec.name == "jpeg"
+        assert "codec 'mine' of plugin 'clumsy' is passed over" in caplog.text
+
 
 class TestPlugins:
     FILE = textwrap.dedent(
@@ -206,7 +256,10 @@ class TestPlugins:
 
     def test_a_plugin_can_be_left_out(self, folder, monkeypatch):
         monkeypatch.setenv("DIFFIR_DISABLE_PLUGINS", "other,my_codec")
-        assert "my_codec" not in [plugin.name for plugin in build_host().plugins]
+        host = build_host()
+        assert host.plugin("my_codec").state == "disabled"
+        assert host.plugin("my_codec").disabled_by == "DIFFIR_DISABLE_PLUGINS"
+        assert "mine" not in [component.name for component in host.components("codec")]
 
     def test_a_file_that_cannot_be_imported_is_a_row(self, folder):
         (folder / "broken.py").write_text("import no_such_package")
@@ -250,4 +303,109 @@ class TestPlugins:
         (row,) = [plugin for plugin in broken if plugin.name == "bad"]
         assert row.origin == "bad-pkg"
         assert "no_such_module" in row.error
-        assert "bad" not in [p.name for p in discover(disabled=["bad"])[1]]
+        rows = {p.name: p for p in discover(disabled={"bad": "a list"})[1]}
+        assert (rows["bad"].state, rows["bad"].origin) == ("disabled", "bad-pkg")
+
+    def test_two_plugins_of_one_name_are_an_error(self):
+        plugins = [("one", "a-pkg", codec_plugin("a")), ("one", "b-pkg", codec_plugin("b"))]
+        with pytest.raises(
+            DuplicateComponentError, match="two plugins are called 'one': one of a-pkg and one of b"
+        ) as caught:
+            Host(plugins)
+        assert "Uninstall b-pkg or a-pkg" in caught.value.hint
+
+    def test_a_tolerant_host_keeps_the_second_as_a_row(self):
+        plugins = [("one", "a-pkg", codec_plugin("b")), ("two", "b-pkg", codec_plugin("b"))]
+        host = Host(plugins, tolerant=True)
+        assert host.find("codec", "b").plugin == "one"
+        row = host.plugin("two")
+        assert row.state == "broken"
+        assert "diffir plugins disable two" in row.hint
+
+    def test_a_plugin_that_ends_the_program_is_a_row(self, folder):
+        (folder / "quitter.py").write_text("import sys\nsys.exit('no display')")
+        row = build_host().plugin("quitter")
+        assert row.error == "SystemExit('no display')"
+        assert "diffir plugins disable quitter" in row.hint
+
+    def test_a_plugin_that_is_not_there(self):
+        with pytest.raises(UnknownComponentError, match="no plugin called 'onne'") as caught:
+            host_of(one=codec_plugin("b")).plugin("onne")
+        assert caught.value.hint == "Did you mean one?"
+
+    def test_what_a_plugin_brings(self):
+        host = default_host()
+        names = [c.name for c in host.components_of("diffir") if c.kind == "router"]
+        assert names == ["moe"]
+        assert not host.has_commands("diffir")
+
+
+class TestApiVersion:
+    @pytest.mark.parametrize(
+        ("version", "step"),
+        [(2, "Upgrade diffir"), (0, "newer release of the plugin"), ("x", "newer release")],
+    )
+    def test_a_plugin_for_another_api_is_a_row(self, version, step):
+        module = SimpleNamespace(
+            diffir_api=version, register_codecs=codec_plugin("b").register_codecs
+        )
+        (row,) = host_of(odd=module).plugins
+        assert row.state == "broken"
+        assert row.error == (
+            f"it was made for plugin API {version!r}, this diffir has plugin API {API_VERSION}"
+        )
+        assert step in row.hint
+
+    def test_a_plugin_that_names_ours_is_loaded(self):
+        check_api(SimpleNamespace(diffir_api=API_VERSION))
+        with pytest.raises(ContractError, match="made for plugin API 9"):
+            check_api(SimpleNamespace(diffir_api=9))
+
+
+class TestUserFolder:
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path))
+        monkeypatch.delenv("DIFFIR_PLUGINS_DIR", raising=False)
+        monkeypatch.delenv("DIFFIR_DISABLE_PLUGINS", raising=False)
+        return tmp_path
+
+    def test_a_name_is_remembered_and_forgotten(self, home):
+        (home / "disabled-plugins.txt").write_text("old # since March\n\n# remark\n")
+        remember_disabled("mine", disabled=True)
+        remember_disabled("mine", disabled=True)
+        assert list(disabled_plugins()) == ["old", "mine"]
+        remember_disabled("old", disabled=False)
+        text = (home / "disabled-plugins.txt").read_text()
+        assert text == "\n# remark\nmine\n"
+
+    def test_plugins_lie_in_the_configuration(self, home):
+        (home / "plugins").mkdir()
+        (home / "plugins" / "my_codec.py").write_text(TestPlugins.FILE)
+        assert build_host().find("codec", "mine").plugin == "my_codec"
+        remember_disabled("my_codec", disabled=True)
+        row = build_host().plugin("my_codec")
+        assert row.disabled_by == str(home / "disabled-plugins.txt")
+
+    def test_where_it_is(self, home, monkeypatch):
+        monkeypatch.delenv("DIFFIR_CONFIG")
+        monkeypatch.setenv("XDG_CONFIG_HOME", "/x")
+        assert str(config_folder()) == "/x/diffir"
+        monkeypatch.delenv("XDG_CONFIG_HOME")
+        monkeypatch.setenv("HOME", "/h")
+        assert str(config_folder()) == "/h/.config/diffir"
+
+    def test_a_list_that_cannot_be_read(self, home):
+        (home / "disabled-plugins.txt").mkdir()
+        with pytest.raises(ComponentError, match=r"list of disabled plugins .* cannot be read"):
+            build_host()
+
+    def test_a_folder_that_cannot_be_written(self, home, monkeypatch):
+        (home / "file").touch()
+        monkeypatch.setenv("DIFFIR_CONFIG", str(home / "file"))
+        with pytest.raises(ComponentError, match="cannot be read"):
+            remember_disabled("mine", disabled=True)
+        monkeypatch.setenv("DIFFIR_CONFIG", "/proc/diffir")
+        with pytest.raises(OutputError, match="cannot be written") as caught:
+            remember_disabled("mine", disabled=True)
+        assert "DIFFIR_CONFIG" in caught.value.hint
