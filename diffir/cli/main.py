@@ -15,6 +15,7 @@ import diffir
 from diffir.cli.bench import bench
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
 from diffir.cli.degrade import degrade
+from diffir.cli.doctor import doctor
 from diffir.cli.fetch_metrics import fetch_metrics
 from diffir.cli.inspect import inspect
 from diffir.cli.list import list_components
@@ -71,6 +72,7 @@ def build_app(host: Host) -> typer.Typer:
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("fetch-metrics")(fetch_metrics)
+    app.command("doctor")(doctor)
     app.add_typer(build_plugins_app(), name="plugins")
     host.add_commands(app)
     return app
