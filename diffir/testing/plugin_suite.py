@@ -74,7 +74,7 @@ class PluginSuite(Suite):
         require(
             done.returncode == 0,
             expected="the plugin to be imported in a new process",
-            got=done.stderr.strip()[-400:],
+            got=f"exit status {done.returncode}: {done.stderr.strip()[-400:]}",
             fix="Do not rely on what the main process has set up.",
         )
         loaded = set(json.loads(done.stdout.splitlines()[-1])).intersection(HEAVY)
