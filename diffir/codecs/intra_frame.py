@@ -96,7 +96,7 @@ def encode_intra(
     try:
         context = _encoder(pixels.shape, encoder, pixel_format=PIXEL_FORMATS[subsampling])
         context.options = dict(options)
-        frame = _yuv(pixels, PIXEL_FORMATS[subsampling])
+        frame = to_yuv(pixels, PIXEL_FORMATS[subsampling])
         packets = [*context.encode(frame), *context.encode(None)]
     except (av.FFmpegError, ValueError) as error:
         raise CodecError(f"{encoder} refused {pixels.shape[1]}x{pixels.shape[0]}: {error}") from (
@@ -121,7 +121,8 @@ def _encoder(shape: Sequence[int], name: str, *, pixel_format: str) -> VideoCode
     return context
 
 
-def _yuv(pixels: Pixels, pixel_format: str) -> VideoFrame:
+def to_yuv(pixels: Pixels, pixel_format: str) -> VideoFrame:
+    """`(H,W,3) uint8` RGB as a frame of FFmpeg's `pixel_format`: BT.709, limited range."""
     import av
     from av.video.reformatter import Interpolation
 
@@ -187,7 +188,7 @@ def decode_intra(packets: Iterable[bytes], decoder: str) -> Pixels:
         raise CodecError(f"{decoder} could not decode the bytes: {error}") from error
     if not frames:
         raise CodecError(f"{decoder} found no complete picture in the bytes: damaged or truncated")
-    return _rgb(frames[0])
+    return to_rgb(frames[0])
 
 
 def movie_error(name: str) -> CodecError:
@@ -219,7 +220,8 @@ def _frames(context: VideoCodecContext, packet: Packet[Stream] | None) -> list[V
         return []
 
 
-def _rgb(frame: VideoFrame) -> Pixels:
+def to_rgb(frame: VideoFrame) -> Pixels:
+    """A frame of any format as `(H,W,3) uint8` RGB, by the matrix and range that it names."""
     from av.video.reformatter import Interpolation
 
     # FFmpeg's "yuvj" formats and the stream's own flag say full range; all else is limited.

@@ -8,7 +8,8 @@ An implementation must
     be deterministic: equal pixels and quality give equal bytes;
     read facts in `read_info` from the bytes alone, and leave `None` what they do not say.
 It may assume that pixels are C-contiguous. It must never write files, start processes, print, or
-keep state between calls: data-loader workers share one codec through pickle.
+keep state between calls: data-loader workers share one codec through pickle. An encoder that is a
+program is run by `diffir.codecs.external_command.ExternalCommandCodec`, which bounds what it does.
 """
 
 from __future__ import annotations

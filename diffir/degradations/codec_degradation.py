@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -61,16 +61,31 @@ class CodecDegradation:
             rng: draws the level, and the chroma format where that is "random".
 
         Returns:
-            A picture of the same size; `codec` is what `read_info` reads from the bytes.
+            A picture of the same size; `codec` is what `read_info` reads from the bytes, with the
+            bits per pixel where the bytes do not tell the size.
 
         Raises:
-            CodecError: the picture has 16 bits a channel, or the codec refused it.
+            CodecError: the picture has 16 bits a channel, or the codec refused it or changed its
+                size.
         """
         data = self.compress(picture, rng)
         pixels = self.codec.decode(data)
+        if pixels.shape != picture.pixels.shape:
+            raise CodecError(
+                f"codec '{self.codec.spec.name}' made {pixels.shape[1]}x{pixels.shape[0]} pixels "
+                f"of a picture of {picture.width}x{picture.height}",
+                hint="What an encoder pads, its decoder must crop: diffir plugins check.",
+            )
         if picture.gray:
             pixels = _one_gray(pixels)
-        return picture.with_pixels(pixels, codec=self.codec.read_info(data))
+        info = self.codec.read_info(data)
+        if info.bits_per_pixel is None:
+            info = replace(
+                info,
+                bits_per_pixel=8 * len(data) / (picture.height * picture.width),
+                sources={**info.sources, "bits_per_pixel": "bitstream"},
+            )
+        return picture.with_pixels(pixels, codec=info)
 
     def compress(self, picture: Picture, rng: np.random.Generator) -> bytes:
         """The bytes that `degrade` decodes, for those who want the compressed file itself.
