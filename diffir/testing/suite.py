@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,11 +49,11 @@ class Suite:
                 setattr(cls, name, wanted)
 
 
-def _waived(check: Callable[[Any, Any], None], reason: str) -> Callable[[Any, Any], None]:
+def _waived(check: Callable[..., None], reason: str) -> Callable[..., None]:
     @functools.wraps(check)  # pytest finds the name of the fixture through `__wrapped__`
-    def waived(self: object, subject: object) -> None:
+    def waived(self: object, *subject: object, **by_name: object) -> None:
         try:
-            check(self, subject)
+            check(self, *subject, **by_name)  # pytest gives the fixture by its name
         except Exception:  # a check may fail in any way
             return
         raise AssertionError(
