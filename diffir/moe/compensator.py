@@ -1,11 +1,13 @@
 """The decoder compensator: what the latent lost comes from the degraded picture's own features.
 
     latent -> level 1/8 -> level 1/4 -> level 1/2 -> trunk --> faithful head -> + degraded image
-                ^            ^            ^                `-> rich blocks, rich head -> + faithful
-          fuse feature 2  feature 1    feature 0
+                             ^            ^                `-> rich blocks, rich head -> + faithful
+                      fuse feature 1  feature 0
 
-Without fusion it decodes from the latent alone, which is how the autoencoder is trained. Two heads
-give the two ends of the fidelity dial.
+The coarsest level has the latent alone, as in the method, which fuses at two levels: with the
+encoder's map beside it the decoder learned to do without the prior, and no prompt mattered. Without
+fusion it decodes from the latent alone, which is how the autoencoder is trained. Two heads give
+the two ends of the fidelity dial.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class CompensatedDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = DecoderLevels(widths=widths, blocks=blocks, latent_channels=latent_channels)
-        self.fusions = nn.ModuleList(Fusion(width) for width in reversed(widths))
+        self.fusions = nn.ModuleList(Fusion(width) for width in reversed(widths[:-1]))
         self.faithful_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.rich_blocks = stack(widths[0], rich_blocks)
         self.rich_head = nn.Conv2d(widths[0], 12, 3, padding=1)
@@ -83,11 +85,10 @@ class CompensatedDecoder(nn.Module):
         return 0.5 + F.pixel_shuffle(self.latent_head(self._trunk(latent, None)), 2)
 
     def _trunk(self, latent: Tensor, features: Sequence[Tensor] | None) -> Tensor:
-        x: Tensor = self.trunk.from_latent(latent)
-        for index, (level, fusion) in enumerate(zip(self.trunk.levels, self.fusions, strict=True)):
-            if index:
-                x = self.trunk.ups[index - 1](x)
+        x: Tensor = self.trunk.levels[0](self.trunk.from_latent(latent))
+        for index, fusion in enumerate(self.fusions):
+            x = self.trunk.ups[index](x)
             if features is not None:
-                x = fusion(features[-1 - index], x)
-            x = level(x)
+                x = fusion(features[-2 - index], x)
+            x = self.trunk.levels[1 + index](x)
         return x

@@ -103,6 +103,17 @@ def test_the_prior_sees_no_prompts(model, batch):
     assert loss((JPEG, JPEG)) == loss((CodecInfo.unknown(),) * 2)
 
 
+def test_naming_codecs_does_not_teach_the_encoder(model, batch, monkeypatch):
+    def gradient(weight):
+        monkeypatch.setattr("diffir.train.stages.AUXILIARY_WEIGHT", weight)
+        model.zero_grad()
+        torch.manual_seed(0)
+        find_stage("faithful")().loss(model, batch, 1)[0].backward()
+        return model.encoder.stem.weight.grad.clone()
+
+    assert torch.equal(gradient(0.0), gradient(10.0))
+
+
 def test_a_decoder_without_reconstruct_cannot_train_the_autoencoder(model, batch):
     model.decoder = torch.nn.Identity()
     with pytest.raises(RecipeError, match="Identity cannot decode from the latent alone"):
