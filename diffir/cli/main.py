@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import diffir
+from diffir.cli.add_codec import add_codec
 from diffir.cli.bench import bench
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
 from diffir.cli.degrade import degrade
@@ -72,6 +73,7 @@ def build_app(host: Host) -> typer.Typer:
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("fetch-metrics")(fetch_metrics)
+    app.command("add-codec")(add_codec)
     app.command("doctor")(doctor)
     app.add_typer(build_plugins_app(), name="plugins")
     host.add_commands(app)

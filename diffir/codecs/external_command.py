@@ -10,7 +10,6 @@ does.
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
 import tempfile
@@ -112,6 +111,7 @@ class ExternalCommandCodec:
                 fails, or writes nothing, garbage, or a picture of another size than the file says.
         """
         from diffir.codecs.exchange_files import read_exchange
+        from diffir.codecs.still_image import told_size
 
         self._check_ours(data)
         suffixes = (self.spec.suffixes[0], f".{self.exchange}")
@@ -124,7 +124,7 @@ class ExternalCommandCodec:
                 f"{error.message}",
                 hint=f"Try the command by hand: its output must be a {self.exchange.upper()} file.",
             ) from error
-        size = _told_size(data)
+        size = told_size(data)
         if size is not None and pixels.shape[:2] != size:
             raise CodecError(
                 f"{self._who}: the decoder wrote a picture of {pixels.shape[1]}x{pixels.shape[0]}, "
@@ -143,9 +143,10 @@ class ExternalCommandCodec:
             CodecError: not this codec's bytes.
         """
         from diffir.codecs.provenance import sourced
+        from diffir.codecs.still_image import told_size
 
         self._check_ours(data)
-        size = _told_size(data)
+        size = told_size(data)
         bits = None if size is None else 8 * len(data) / (size[0] * size[1])
         return sourced(CodecInfo(self.spec.name, bits_per_pixel=bits))
 
@@ -206,14 +207,3 @@ def split_command(command: str, *, places: Collection[str]) -> tuple[str, ...]:
             hint="Write, for example: cwebp -q {quality} {input} -o {output}",
         )
     return words
-
-
-def _told_size(data: bytes) -> tuple[int, int] | None:
-    """Rows and columns that the file's header tells, where Pillow knows its format."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.height, image.width
-    except Exception:  # of whatever kind: the header tells nothing
-        return None

@@ -162,12 +162,13 @@ def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
 
 
-def decode_intra(packets: Iterable[bytes], decoder: str) -> Pixels:
+def decode_intra(packets: Iterable[bytes], decoder: str, *, extradata: bytes = b"") -> Pixels:
     """Decode the only frame.
 
     Args:
         packets: the frame's access unit or units, parameter sets included, in decoding order.
         decoder: FFmpeg's name, "h264".
+        extradata: headers that a container keeps apart from the packets.
 
     Returns:
         `(H,W,3) uint8` RGB, of the size that the stream declares.
@@ -179,6 +180,8 @@ def decode_intra(packets: Iterable[bytes], decoder: str) -> Pixels:
 
     frames: list[VideoFrame] = []
     context = _decoder(decoder)
+    if extradata:
+        context.extradata = extradata
     try:
         for packet in (*(av.Packet(data) for data in packets), None):
             frames += _frames(context, packet)

@@ -86,6 +86,21 @@ def decode_pixels(data: bytes, image_format: str) -> Pixels:
         ) from error
 
 
+def told_size(data: bytes, image_format: str | None = None) -> tuple[int, int] | None:
+    """Rows and columns that a file's header tells; `None` where Pillow does not know the format.
+
+    Args:
+        data: the whole file.
+        image_format: Pillow's name of the only format that counts; any without it.
+    """
+    formats = None if image_format is None else [image_format]
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            return image.height, image.width
+    except Exception:  # as in `decode_pixels`
+        return None
+
+
 def _rgb(image: Image.Image) -> Pixels:
     if not image.mode.startswith("I"):
         return np.array(image.convert("RGB"))

@@ -20,9 +20,15 @@ FLOORS = {
     "restore": 3,
     "train": 4,
     "evaluate": 4,
+    "scaffold": 4,
     "cli": 5,
 }
-NEIGHBORS = {("host", "contracts"), ("recipes", "host")}
+NEIGHBORS = {
+    ("host", "contracts"),
+    ("recipes", "host"),
+    ("scaffold", "evaluate"),
+    ("scaffold", "train"),
+}
 """The rooms of one floor that may know each other, in this direction."""
 
 BEHIND_THE_DOOR = ("codecs", "moe", "degradations")

@@ -1,0 +1,115 @@
+"""One frame of any video encoder in a Matroska file, in memory, through PyAV.
+
+The codecs that diffir brings write their own bare formats. This is for encoders of which nothing is
+known but FFmpeg's name: the container keeps their headers, and tells the picture's true size where
+the encoder wants even sides.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from diffir.codecs.intra_frame import decode_intra, padded, to_yuv
+from diffir.codecs.video_track import is_video_file, read_track
+from diffir.errors import CodecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from av.container import InputContainer
+
+    from diffir.contracts.codec import Pixels
+
+PIXEL_FORMAT = "yuv420p"
+SIZE_TAG = "DIFFIR_SIZE"
+"""The tag of the file that tells the true size, as "65x33"; players pass over it."""
+
+
+def encode_matroska(pixels: Pixels, encoder: str, *, options: Mapping[str, str]) -> bytes:
+    """Encode `(H,W,3) uint8` RGB as one intra frame in 4:2:0.
+
+    Args:
+        pixels: of any size; both sides are padded to 16 pixels at least, and even ones.
+        encoder: FFmpeg's name, "mpeg4".
+        options: the encoder's own.
+
+    Raises:
+        CodecError: FFmpeg lacks the encoder, or it refused.
+    """
+    import av
+    from av.codec.context import Flags
+
+    height, width = pixels.shape[:2]
+    even = padded(pixels, multiple=2, least=16)
+    file = io.BytesIO()
+    try:
+        # "bitexact" leaves out dates, versions and random identifiers.
+        with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+            container.metadata[SIZE_TAG] = f"{width}x{height}"
+            stream = container.add_stream(encoder, rate=25, options=dict(options))
+            if not isinstance(stream, av.VideoStream):
+                raise CodecError(f"{encoder} is not a video encoder", hint="See: ffmpeg -encoders")
+            stream.height, stream.width = even.shape[:2]
+            stream.pix_fmt = PIXEL_FORMAT
+            stream.thread_count = 1
+            stream.codec_context.flags |= Flags.bitexact
+            for packet in [*stream.encode(to_yuv(even, PIXEL_FORMAT)), *stream.encode(None)]:
+                container.mux(packet)
+    except (av.FFmpegError, ValueError) as error:
+        raise CodecError(
+            f"{encoder} refused {width}x{height} pixels: {error}",
+            hint="It must be an encoder of FFmpeg that takes yuv420p.",
+        ) from error
+    return file.getvalue()
+
+
+def decode_matroska(data: bytes, codec: str, *, decoder: str | None = None) -> Pixels:
+    """Decode the only frame to `(H,W,3) uint8` RGB, of the size that went in.
+
+    Args:
+        data: what `encode_matroska` wrote, or another video file of one frame.
+        codec: FFmpeg's name of what the file holds, "av1".
+        decoder: FFmpeg's name of the decoder, where it is another: "libdav1d".
+
+    Raises:
+        CodecError: damaged, cut short, a movie, or of another codec.
+    """
+    width, height = read_size(data, codec)
+    track = read_track(data, codec)
+    pixels = decode_intra(track.packets, decoder or codec, extradata=track.extradata)
+    if width > pixels.shape[1] or height > pixels.shape[0]:
+        raise CodecError(
+            f"the file says that its picture is {width}x{height}, "
+            f"but decodes to {pixels.shape[1]}x{pixels.shape[0]}"
+        )
+    return pixels[:height, :width].copy()
+
+
+def read_size(data: bytes, codec: str) -> tuple[int, int]:
+    """Width and height of the picture, from the headers.
+
+    Raises:
+        CodecError: not a video file, or not of this codec.
+    """
+    import av
+
+    if not is_video_file(data):
+        raise CodecError(f"a video file was expected, these bytes begin with {data[:8]!r}")
+    try:
+        with av.open(io.BytesIO(data), mode="r") as container:
+            return _size(container, codec)
+    except (av.FFmpegError, ValueError) as error:
+        raise CodecError(f"the video file could not be read: {error}") from error
+
+
+def _size(container: InputContainer, codec: str) -> tuple[int, int]:
+    stream = next(iter(container.streams.video), None)
+    context = stream.codec_context if stream is not None else None
+    if context is None or context.codec.canonical_name != codec:
+        raise CodecError(f"video of the codec {codec} was expected")
+    told = container.metadata.get(SIZE_TAG, f"{context.width}x{context.height}")
+    width, _, height = told.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise CodecError(f"the video file says that its picture is {told}")
+    return int(width), int(height)
