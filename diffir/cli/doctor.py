@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,7 +12,6 @@ import typer
 
 from diffir.cli.console import FAILED, print_table
 from diffir.errors import DiffirError, MissingDependencyError
-from diffir.host.codec_probe import probe_codec
 from diffir.host.component import Component
 from diffir.host.manager import Host
 
@@ -77,11 +75,15 @@ def _plugins(host: Host) -> Iterator[Finding]:
 
 
 def _codecs(host: Host) -> list[Finding]:
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         return list(pool.map(_codec, host.components("codec")))
 
 
 def _codec(component: Component) -> Finding:
+    from diffir.host.codec_probe import probe_codec
+
     found = probe_codec(component.name)
     state: State = "works" if found.error is None else "broken"
     if found.missing and component.plugin != BUILT_IN:  # diffir's own come with diffir

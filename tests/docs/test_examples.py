@@ -15,6 +15,7 @@ from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
 from diffir.errors import CodecError
 from diffir.host.manager import build_host
+from diffir.testing import run_suite, suite_for
 
 EXAMPLES = pages.ROOT / "examples"
 PHOTO = EXAMPLES / "photo.jpg"
@@ -56,6 +57,31 @@ def test_restore_picture(tmp_path, capsys):
     assert sorted(written) == ["default", "faithful", "rich"]
     assert {pixels.shape for pixels in written.values()} == {(384, 512, 3)}
     assert "jpeg, quality 10, 512x384" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("degradation", "thumbnail"),
+        ("router", "one-prompt"),
+        ("conditioner", "mean-colors"),
+        ("decoder", "blurred-correction"),
+    ],
+)
+def test_own_parts_pass_the_suite_of_their_kind(kind, name, monkeypatch):
+    path = EXAMPLES / f"own_{kind}_plugin.py"
+    monkeypatch.setenv("DIFFIR_PLUGIN_FILES", str(path))  # for the suite's worker processes
+    part = build_host().create(kind, name)
+    failed = [result for result in run_suite(suite_for(kind), part) if not result.passed]
+    assert not failed
+
+
+def test_squeeze(tmp_path):
+    squeeze = main_of("squeeze.py")
+    squeeze("encode", str(PHOTO), str(tmp_path / "photo.sqz"), "100")
+    squeeze("decode", str(tmp_path / "photo.sqz"), str(tmp_path / "photo.png"))
+    error = diffir.read(tmp_path / "photo.png").pixels.astype(int) - diffir.read(PHOTO).pixels
+    assert np.abs(error).max() <= 3
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import sources
+from twenty_plugins import COUNT, install_plugins
 
 LIGHT = {"", "errors", "contracts", "host", "recipes", "cli"}
 HEAVY = {
@@ -56,11 +57,27 @@ def test_light_rooms_import_nothing_heavy():
 
 @pytest.mark.parametrize(
     "words",
-    [("--help",), ("--version",), ("list",), ("list", "plugins", "--json"), ("degrade", "--help")],
+    [
+        ("--help",),
+        ("--version",),
+        ("list",),
+        ("list", "plugins", "--json"),
+        ("plugins", "list", "--strict"),
+        ("degrade", "--help"),
+        ("add-codec", "--help"),
+        ("doctor", "--help"),
+    ],
     ids=" ".join,
 )
 def test_commands_that_only_tell_load_nothing_heavy(words):
     loaded = packages_imported_by(*words)
+    assert not loaded & (HEAVY | {"rich"})
+
+
+def test_twenty_plugins_make_it_no_heavier(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(install_plugins(tmp_path)))
+    loaded = packages_imported_by("--help")
+    assert len([name for name in loaded if name.startswith("twenty")]) == COUNT
     assert not loaded & (HEAVY | {"rich"})
 
 
