@@ -77,8 +77,7 @@ def check(
     check fails, with what to fix.
     """
     host: Host = ctx.obj
-    plugins = [host.plugin(name)] if name else [p for p in host.plugins if p.name != BUILT_IN]
-    reports = [check_plugin(host, plugin) for plugin in plugins if plugin.state != "disabled"]
+    reports = [check_plugin(host, plugin) for plugin in _to_check(host, name)]
     if as_json:
         typer.echo(json.dumps([report.as_json() for report in reports], indent=2))
     else:
@@ -121,6 +120,18 @@ def enable(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     _say_state(name, "enabled", as_json=as_json)
 
 
+def _to_check(host: Host, name: str | None) -> list[Plugin]:
+    if name is None:
+        return [p for p in host.plugins if p.name != BUILT_IN and p.state != "disabled"]
+    plugin = host.plugin(name)
+    if plugin.state == "disabled":
+        raise ComponentError(
+            f"plugin '{name}' is switched off by {plugin.disabled_by}, and cannot be checked",
+            hint=f"Switch it on first: diffir plugins enable {name}",
+        )
+    return [plugin]
+
+
 def _say_state(name: str, state: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"name": name, "state": state, "list": str(disabled_list())}))
@@ -137,7 +148,7 @@ def _brings(host: Host, plugin: Plugin) -> str:
     if plugin.state == "disabled":
         return f"switched off by {plugin.disabled_by}"
     if plugin.state == "broken":
-        return plugin.error or ""
+        return (plugin.error or "").partition("\n")[0]
     kinds: dict[str, list[str]] = {}
     for component in host.components_of(plugin.name):
         kinds.setdefault(component.kind.replace("_", "-"), []).append(component.name)

@@ -119,6 +119,13 @@ class TestCheck:
         assert "broken: FAILED" in outcome.out
         assert "no_such_package" in outcome.out
 
+    def test_one_that_is_switched_off(self, diffir):
+        assert diffir("plugins", "disable", "mine").code == 0
+        outcome = diffir("plugins", "check", "mine")
+        assert outcome.code == 1
+        assert "plugin 'mine' is switched off by" in outcome.err
+        assert "diffir plugins enable mine" in outcome.err
+
     def test_a_codec_that_lies_about_its_name(self, diffir, home):
         (home / "plugins" / "mine.py").write_text(PLUGIN.replace("NAME", "yours"))
         outcome = diffir("plugins", "check", "mine")

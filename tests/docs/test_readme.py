@@ -11,6 +11,7 @@ import pages
 import pytest
 
 from diffir.cli.main import main
+from diffir.host.manager import default_host
 
 PAGES = (
     "README.md",
@@ -39,7 +40,8 @@ def desk(tmp_path, monkeypatch):
     shutil.copytree(pages.ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DIFFIR_PLUGIN_FILES", "")  # `--plugin` sets it: take it back afterwards
-    return tmp_path
+    yield tmp_path
+    default_host.cache_clear()  # it may have the plugins of a line
 
 
 @pytest.mark.parametrize("block", runnable("bash"))
@@ -47,6 +49,7 @@ def test_commands(block, desk, capsys):
     for line in block.text.splitlines():
         command, *words = shlex.split(line, comments=True)
         assert command == "diffir"
+        default_host.cache_clear()  # as in a process of its own
         with pytest.raises(SystemExit) as leaving:
             main(words)
         assert not leaving.value.code, f"{line}\n{capsys.readouterr().err}"
