@@ -163,15 +163,20 @@ def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
 
 
 def decode_intra(packets: Iterable[bytes], decoder: str, *, extradata: bytes = b"") -> Pixels:
-    """Decode the only frame.
+    """Decode the only frame to `(H,W,3) uint8` RGB, of the size that the stream declares.
+
+    Args and errors: as `decode_frame`.
+    """
+    return to_rgb(decode_frame(packets, decoder, extradata=extradata))
+
+
+def decode_frame(packets: Iterable[bytes], decoder: str, *, extradata: bytes = b"") -> VideoFrame:
+    """Decode the only frame; `to_rgb` converts it.
 
     Args:
         packets: the frame's access unit or units, parameter sets included, in decoding order.
         decoder: FFmpeg's name, "h264".
         extradata: headers that a container keeps apart from the packets.
-
-    Returns:
-        `(H,W,3) uint8` RGB, of the size that the stream declares.
 
     Raises:
         CodecError: the bytes are damaged, or hold no frame, or several.
@@ -191,7 +196,7 @@ def decode_intra(packets: Iterable[bytes], decoder: str, *, extradata: bytes = b
         raise CodecError(f"{decoder} could not decode the bytes: {error}") from error
     if not frames:
         raise CodecError(f"{decoder} found no complete picture in the bytes: damaged or truncated")
-    return to_rgb(frames[0])
+    return frames[0]
 
 
 def movie_error(name: str) -> CodecError:
@@ -223,8 +228,12 @@ def _frames(context: VideoCodecContext, packet: Packet[Stream] | None) -> list[V
         return []
 
 
-def to_rgb(frame: VideoFrame) -> Pixels:
-    """A frame of any format as `(H,W,3) uint8` RGB, by the matrix and range that it names."""
+def to_rgb(frame: VideoFrame, *, paired_chroma: bool = False) -> Pixels:
+    """A frame of any format as `(H,W,3) uint8` RGB, by the matrix and range that it names.
+
+    paired_chroma: two neighbors in a row get one chroma value, as FFmpeg does by default where
+    samples have more than 8 bits.
+    """
     from av.video.reformatter import Interpolation
 
     # FFmpeg's "yuvj" formats and the stream's own flag say full range; all else is limited.
@@ -233,7 +242,7 @@ def to_rgb(frame: VideoFrame) -> Pixels:
     converted = even.reformat(
         format="rgb24",
         interpolation=Interpolation.POINT
-        | Interpolation.FULL_CHR_H_INT
+        | (0 if paired_chroma else Interpolation.FULL_CHR_H_INT)
         | Interpolation.ACCURATE_RND
         | Interpolation.BITEXACT,
         src_colorspace=MATRICES.get(frame.colorspace, BT601),

@@ -1,0 +1,1 @@
+"""H.266/VVC for diffir."""
