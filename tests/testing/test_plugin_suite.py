@@ -118,9 +118,7 @@ def test_a_plugin_that_is_not_there():
 
 def test_a_name_that_another_plugin_has(install):
     install(plugin_text(name="jpeg"))
-    with pytest.raises(
-        AssertionError, match=r"get along, got Duplicate.* codec 'jpeg'"
-    ):
+    with pytest.raises(AssertionError, match=r"get along, got Duplicate.* codec 'jpeg'"):
         PluginSuite().test_is_loaded("own")
 
 
