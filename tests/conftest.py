@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from diffir.recipes.recipe import Recipe
 
 TINY = Path(__file__).parent / "tiny.toml"
+
+# How long an example takes says how busy the machine is, not whether the property holds.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # A folder that is not there: the plugins of whoever runs the tests must not take part in them.
 os.environ["DIFFIR_CONFIG"] = str(Path(__file__).parent / "no-configuration")
