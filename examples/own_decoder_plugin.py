@@ -28,7 +28,7 @@ class Blurred(nn.Module):
         self.faithful_head = nn.Conv2d(latent_channels, 3, 1)
         self.rich_head = nn.Conv2d(latent_channels, 3, 3, padding=1)
 
-    def decode(self, latent, encoded):
+    def decode(self, latent, encoded, routing):
         """Return both estimates, each of the size of `encoded.image`, `(B,3,H,W)`."""
         faithful = encoded.image + self._spread(self.faithful_head(latent), encoded.image)
         # Detached: what looks good must not make the faithful estimate wrong.

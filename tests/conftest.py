@@ -54,11 +54,11 @@ def build_model(tiny_recipe) -> Callable[[], RestorationModel]:
             torch.manual_seed(0)
             model = assemble(tiny_recipe, default_host())
             for name, parameter in model.named_parameters():
-                if name.endswith(("gate.weight", "to_out.weight", "learned")):
+                if name.endswith(("gate.logits.weight", "to_out.weight", "learned")):
                     torch.nn.init.normal_(parameter, std=0.5)
-                elif "_head.weight" in name:
+                elif "head.weight" in name:
                     torch.nn.init.normal_(parameter, std=0.02)
-                elif "_head.bias" in name:
+                elif "head.bias" in name:
                     torch.nn.init.zeros_(parameter)
         return model.eval()
 
@@ -98,19 +98,19 @@ def _lpips_folder(tmp_path_factory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from diffir.perceptual.networks import AlexNet
+    from diffir.perceptual.networks import AlexNet, Vgg16
 
     folder = tmp_path_factory.mktemp("cache")
     (folder / "metrics").mkdir()
     generator = torch.Generator().manual_seed(0)
-    trunk = AlexNet()
-    tensors = {
-        f"trunk.{name}": torch.randn(value.shape, generator=generator) * 0.05
-        for name, value in trunk.state_dict().items()
-    }
-    for position, width in enumerate(trunk.channels):
-        tensors[f"linear.{position}"] = torch.rand(width, generator=generator)
-    save_file(tensors, folder / "metrics" / "lpips-alex.safetensors")
+    for name, trunk in (("lpips-alex", AlexNet()), ("lpips-vgg", Vgg16())):
+        tensors = {
+            f"trunk.{name}": torch.randn(value.shape, generator=generator) * 0.05
+            for name, value in trunk.state_dict().items()
+        }
+        for position, width in enumerate(trunk.channels):
+            tensors[f"linear.{position}"] = torch.rand(width, generator=generator)
+        save_file(tensors, folder / "metrics" / f"{name}.safetensors")
     return folder
 
 

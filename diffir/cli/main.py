@@ -18,9 +18,11 @@ from diffir.cli.console import FAILED, print_error, print_warning, show_log, tra
 from diffir.cli.degrade import degrade
 from diffir.cli.doctor import doctor
 from diffir.cli.fetch_metrics import fetch_metrics
+from diffir.cli.finetune_prompts import finetune_prompts
 from diffir.cli.inspect import inspect
 from diffir.cli.list import list_components
 from diffir.cli.plugins import build_plugins_app
+from diffir.cli.prompts import build_prompts_app
 from diffir.cli.restore import restore
 from diffir.cli.train import train
 from diffir.host.manager import Host, build_host
@@ -72,10 +74,12 @@ def build_app(host: Host) -> typer.Typer:
     app.command("bench")(bench)
     app.command("list")(list_components)
     app.command("train")(train)
+    app.command("finetune-prompts")(finetune_prompts)
     app.command("fetch-metrics")(fetch_metrics)
     app.command("add-codec")(add_codec)
     app.command("doctor")(doctor)
     app.add_typer(build_plugins_app(), name="plugins")
+    app.add_typer(build_prompts_app(), name="prompts")
     host.add_commands(app)
     return app
 

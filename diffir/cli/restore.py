@@ -60,6 +60,12 @@ def restore(
         ),
     ] = 1,
     seed: Annotated[int, typer.Option(help="Of the noise of more than one step.")] = 0,
+    prompts: Annotated[
+        str,
+        typer.Option(
+            help="auto: the stored pack of each picture's codec. none. Or a pack's name or file."
+        ),
+    ] = "auto",
     dry: Annotated[
         bool, typer.Option("--plan", help="Say what would be done and why, and do nothing.")
     ] = False,
@@ -102,6 +108,7 @@ def restore(
         steps=steps,
         seed=seed,
         fidelity=DEFAULT_FIDELITY if fidelity is None else fidelity,
+        prompts=prompts,
         host=host,
     )
 
@@ -188,6 +195,7 @@ def _planned(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
         **_record(job, status="planned"),
         **_facts(picture),
         "router": "told by the file" if picture.codec.known else "judges by the pixels",
+        "prompts": restorer.pack_for(picture.codec),
         "tile": tile,
         "tiles": count(picture.height, picture.width, tile),
         "device": str(restorer.device),
@@ -208,6 +216,7 @@ def _restored(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool
         **_record(job, status="restored"),
         **_facts(picture),
         "experts": [round(share, 4) for share in estimates.experts],
+        "prompts": restorer.pack_for(picture.codec),
         "tile": estimates.tile,
         "fidelity": restorer.fidelity,
         "seconds": round(time.perf_counter() - started, 3),
@@ -250,6 +259,8 @@ def _say(record: dict[str, Any], *, as_json: bool) -> None:
         known = record["codec"] or "unknown codec"
         quality = "" if record["quality"] is None else f" {record['quality']:g}"
         line += f": {known}{quality}, {record['width']}x{record['height']}"
+    if record.get("prompts"):
+        line += f", prompts {record['prompts']}"
     if record["status"] == "restored":
         line += f", {record['seconds']:.1f} s"
     elif record["status"] == "planned":

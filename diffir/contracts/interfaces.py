@@ -4,7 +4,7 @@
     routing = router.route(encoded.latent, codecs)              PromptRouter
     context = conditioner.condition(degraded, encoded.latent)   Conditioner
     clean   = sampler.sample(denoiser, encoded.latent, routing.prompts, context)
-    decoded = decoder.decode(clean, encoded)                    Decoder
+    decoded = decoder.decode(clean, encoded, routing)           Decoder
 
 Letters of shapes, everywhere in diffir: `B` batch; `C H W` channels, rows, columns of an image;
 `h w` the latent grid; `l` a U-Net level, finest first; `E` experts; `L` context tokens; `D` width.
@@ -52,10 +52,13 @@ class Routing:
 
     prompts: one map `(B,D,h/2^l,w/2^l)` per U-Net level, finest first.
     weights: `(B,E)`, the mean share of each expert; rows sum to 1.
+    degradation: `(B,D)`, what the router made of codec and severity, for decoders that have expert
+        prompts of their own; `None` where a router has no such thing.
     """
 
     prompts: tuple[Tensor, ...]
     weights: Tensor
+    degradation: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +114,12 @@ class Conditioner(Protocol):
 class Decoder(Protocol):
     """Brings a clean latent back to pixels, true to the degraded input."""
 
-    def decode(self, latent: Tensor, encoded: Encoded) -> Decoded:
+    def decode(self, latent: Tensor, encoded: Encoded, routing: Routing) -> Decoded:
         """Return the two estimates, of the size of `encoded.image`.
 
         Args:
             latent: the sampled clean latent `(B,C,h,w)`.
             encoded: the degraded image, its latent, and the encoder's feature maps.
+            routing: what the router decided; `routing.degradation` may be `None`.
         """
         ...

@@ -3,7 +3,8 @@
     { weight = 4.0, codec = "jpeg", quality = [5, 60], subsampling = "random" }
     { weight = 1.0, chain = "double-jpeg" }
 
-The ends of `quality` come in either order; `subsampling` may be left out.
+The ends of `quality` come in either order; without it the codec's benchmark levels are drawn from.
+`subsampling` may be left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from diffir.contracts.interfaces import Degradation
     from diffir.host.manager import Host
 
-CODEC_KEYS = {"weight", "codec", "quality"}
+CODEC_KEYS = {"weight", "codec"}
+OPTIONAL_KEYS = {"quality", "subsampling"}
 CHAIN_KEYS = {"weight", "chain"}
 
 
@@ -40,16 +42,14 @@ def _degradation(table: Mapping[str, Any], host: Host) -> Degradation:
     if keys == CHAIN_KEYS:
         chain: Degradation = host.create("degradation", table["chain"])
         return chain
-    if keys - {"subsampling"} != CODEC_KEYS:
+    if keys - OPTIONAL_KEYS != CODEC_KEYS:
         raise RecipeError(
             f"a training degradation has the keys {', '.join(sorted(keys)) or 'none'}",
-            hint="It has weight, codec and quality (and subsampling), or weight and chain.",
+            hint="It has weight and codec (and quality, and subsampling), or weight and chain.",
         )
-    return CodecDegradation(
-        host.codec(table["codec"]),
-        _between(table["quality"]),
-        subsampling=table.get("subsampling"),
-    )
+    codec = host.codec(table["codec"])
+    levels = _between(table["quality"]) if "quality" in table else codec.spec.levels
+    return CodecDegradation(codec, levels, subsampling=table.get("subsampling"))
 
 
 def _between(ends: Any) -> Between:

@@ -80,7 +80,7 @@ class RestorationModel(nn.Module):
         else:
             sample = partial(sample_ddpm, self.denoiser, steps=steps, generator=generator)
         clean = sample(encoded.latent, routing.prompts, context)
-        return self.decoder.decode(clean, encoded), routing
+        return self.decoder.decode(clean, encoded, routing), routing
 
     @property
     def multiple(self) -> int:

@@ -38,6 +38,13 @@ def add_noise(clean: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, 
     return noisy, signal.sqrt() * noise - (1 - signal).sqrt() * clean
 
 
+def clean_from_v(noisy: Tensor, v: Tensor, timesteps: Tensor) -> Tensor:
+    """The clean latent that v stands for: sqrt(a) z_t - sqrt(1-a) v."""
+    signal = alpha_bar(timesteps).to(noisy)[:, None, None, None]
+    clean: Tensor = signal.sqrt() * noisy - (1 - signal).sqrt() * v
+    return clean
+
+
 def sample_one_step(
     predict_clean: Denoiser, latent: Tensor, prompts: Sequence[Tensor], context: Tensor
 ) -> Tensor:

@@ -12,6 +12,7 @@ predicts v (Salimans & Ho, 2022), from which `predict_clean` has the clean laten
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from diffir.diffusion.layers import ChannelNorm, CrossAttention, timestep_embedding, upsample
 from diffir.diffusion.prompt_injection import PromptInjection
-from diffir.diffusion.schedule import alpha_bar
+from diffir.diffusion.schedule import clean_from_v
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,14 @@ class UNetBlock(nn.Module):
             branch = self.injection(branch, prompt)
         out: Tensor = self.skip(x) + self.gain * branch
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What the way down leaves: `time (B,D)`, and one map per level, finest first."""
+
+    time: Tensor
+    skips: tuple[Tensor, ...]
 
 
 class UNet(nn.Module):
@@ -130,6 +139,10 @@ class UNet(nn.Module):
             prompts: one map `(B,D,h/2^l,w/2^l)` per level, finest first.
             context: `(B,L,D)`.
         """
+        return self.climb(self.descend(latent, timesteps, context), prompts, context)
+
+    def descend(self, latent: Tensor, timesteps: Tensor, context: Tensor) -> Descent:
+        """The way down, which sees no prompts: the same for every mixture of experts."""
         time = self.time(timestep_embedding(timesteps, self.time_width).to(latent.dtype))
         x = self.conv_in(latent)
         skips = []
@@ -141,7 +154,12 @@ class UNet(nn.Module):
             if level:
                 x = self.down_attentions[level - 1](x, context)
             skips.append(x)
-        x = self.mid_blocks[0](x, time, prompts[-1])
+        return Descent(time, tuple(skips))
+
+    def climb(self, descent: Descent, prompts: Sequence[Tensor], context: Tensor) -> Tensor:
+        """The middle and the way up, where prompts act: v."""
+        time, skips = descent.time, descent.skips
+        x = self.mid_blocks[0](skips[-1], time, prompts[-1])
         x = self.mid_blocks[1](x, time)
         for level in reversed(range(self.levels)):
             x = torch.cat([x, skips[level]], dim=1)
@@ -156,8 +174,5 @@ class UNet(nn.Module):
     def predict_clean(
         self, latent: Tensor, timesteps: Tensor, prompts: Sequence[Tensor], context: Tensor
     ) -> Tensor:
-        """The clean latent that v stands for: sqrt(a) z_t - sqrt(1-a) v."""
-        v = self(latent, timesteps, prompts, context)
-        signal = alpha_bar(timesteps).to(latent)[:, None, None, None]
-        clean: Tensor = signal.sqrt() * latent - (1 - signal).sqrt() * v
-        return clean
+        """The clean latent, by way of v."""
+        return clean_from_v(latent, self(latent, timesteps, prompts, context), timesteps)

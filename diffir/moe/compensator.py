@@ -1,29 +1,37 @@
 """The decoder compensator: what the latent lost comes from the degraded picture's own features.
 
-    latent -> level 1/8 -> level 1/4 -> level 1/2 -> trunk --> faithful head -> + degraded image
-                             ^            ^                `-> rich blocks, rich head -> + faithful
-                      fuse feature 1  feature 0
+    latent -> level 1/8 -> level 1/4 -----> level 1/2 -----> faithful head -> + degraded image
+                             ^      |          ^      |
+                      feature 1     |    feature 0    |
+                                    v                 v
+                            detail 1/4 --------> detail 1/2 -> rich head ---> + faithful
 
-The coarsest level has the latent alone, as in the method, which fuses at two levels: with the
-encoder's map beside it the decoder learned to do without the prior, and no prompt mattered. Without
-fusion it decodes from the latent alone, which is how the autoencoder is trained. Two heads give
-the two ends of the fidelity dial.
+Expert prompts act on the latent's map and on the encoder's maps before they are fused, chosen by
+what the router made of the degradation. The coarsest level has the latent alone, as in the method,
+which fuses at two levels: with the encoder's map beside it the decoder learned to do without the
+prior. Without fusion it decodes from the latent alone, which is how the autoencoder is trained.
+
+The two estimates are the ends of the fidelity dial. Detail has levels of its own, and looks at the
+faithful ones without being able to change them: when both shared a trunk, looking good cost the
+faithful estimate a third of its gain.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffir.contracts.interfaces import Decoded, Encoded
+from diffir.contracts.interfaces import Decoded, Encoded, Routing
 from diffir.diffusion.autoencoder import DecoderLevels
-from diffir.diffusion.layers import stack
+from diffir.moe.detail import DetailLevels
+from diffir.moe.feature_prompts import FeaturePrompts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class Fusion(nn.Module):
@@ -50,45 +58,74 @@ class Fusion(nn.Module):
 
 
 class CompensatedDecoder(nn.Module):
-    """Decoder of the method, with a faithful and a rich head.
+    """Decoder of the method, with expert prompts, a faithful and a rich head.
 
     Args:
         widths: channels at 1/2, 1/4 and 1/8 of the picture's size, as in the encoder.
         blocks: residual blocks per level.
         latent_channels: channels of the latent.
-        rich_blocks: residual blocks before the rich head.
+        degradation_width: width of `Routing.degradation`.
+        experts, top_k: basic prompts N per map, and how many take part, K.
+        detail_blocks: residual blocks per level of the rich estimate.
     """
 
     def __init__(
-        self, *, widths: Sequence[int], blocks: int, latent_channels: int, rich_blocks: int = 2
+        self,
+        *,
+        widths: Sequence[int],
+        blocks: int,
+        latent_channels: int,
+        degradation_width: int,
+        experts: int = 7,
+        top_k: int = 3,
+        detail_blocks: int = 3,
     ) -> None:
         super().__init__()
+        prompts = partial(
+            FeaturePrompts, degradation_width=degradation_width, experts=experts, top_k=top_k
+        )
         self.trunk = DecoderLevels(widths=widths, blocks=blocks, latent_channels=latent_channels)
+        self.prompts = nn.ModuleList(prompts(width) for width in reversed(widths))
         self.fusions = nn.ModuleList(Fusion(width) for width in reversed(widths[:-1]))
         self.faithful_head = nn.Conv2d(widths[0], 12, 3, padding=1)
-        self.rich_blocks = stack(widths[0], rich_blocks)
-        self.rich_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.latent_head = nn.Conv2d(widths[0], 12, 3, padding=1)
-        for head in (self.faithful_head, self.rich_head):
-            nn.init.normal_(head.weight, std=1e-3)
+        self.detail = DetailLevels(
+            widths=list(reversed(widths[:-1])), blocks=detail_blocks, prompts=prompts
+        )
+        nn.init.normal_(self.faithful_head.weight, std=1e-3)
 
-    def decode(self, latent: Tensor, encoded: Encoded) -> Decoded:
+    def decode(self, latent: Tensor, encoded: Encoded, routing: Routing) -> Decoded:
         """See `diffir.contracts.interfaces.Decoder.decode`."""
-        trunk = self._trunk(latent, encoded.features)
-        faithful = encoded.image + F.pixel_shuffle(self.faithful_head(trunk), 2)
-        detail = F.pixel_shuffle(self.rich_head(self.rich_blocks(trunk)), 2)
+        maps = self._trunk(latent, encoded.features, routing.degradation)
+        faithful = self._faithful(maps, encoded)
+        detail = F.pixel_shuffle(self.detail(maps[1:], routing.degradation), 2)
         # Detached: what makes the rich estimate pretty must not make the faithful one wrong.
         return Decoded(faithful, faithful.detach() + detail)
 
+    def decode_faithful(self, latent: Tensor, encoded: Encoded, routing: Routing) -> Tensor:
+        """The faithful estimate alone, at less than the price of both."""
+        return self._faithful(self._trunk(latent, encoded.features, routing.degradation), encoded)
+
+    def rich_parameters(self) -> Iterator[nn.Parameter]:
+        """Those that the rich estimate has and the faithful one has not."""
+        yield from self.detail.parameters()
+
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Decode from the latent alone, `(B,C,h,w)` to `(B,3,H,W)`: trains the autoencoder."""
-        return 0.5 + F.pixel_shuffle(self.latent_head(self._trunk(latent, None)), 2)
+        return 0.5 + F.pixel_shuffle(self.latent_head(self._trunk(latent, None, None)[-1]), 2)
 
-    def _trunk(self, latent: Tensor, features: Sequence[Tensor] | None) -> Tensor:
-        x: Tensor = self.trunk.levels[0](self.trunk.from_latent(latent))
+    def _faithful(self, maps: Sequence[Tensor], encoded: Encoded) -> Tensor:
+        return encoded.image + F.pixel_shuffle(self.faithful_head(maps[-1]), 2)
+
+    def _trunk(
+        self, latent: Tensor, features: Sequence[Tensor] | None, degradation: Tensor | None
+    ) -> list[Tensor]:
+        """The levels' maps, coarsest first."""
+        x = self.prompts[0](self.trunk.from_latent(latent), degradation)
+        maps = [self.trunk.levels[0](x)]
         for index, fusion in enumerate(self.fusions):
-            x = self.trunk.ups[index](x)
+            x = self.trunk.ups[index](maps[-1])
             if features is not None:
-                x = fusion(features[-2 - index], x)
-            x = self.trunk.levels[1 + index](x)
-        return x
+                x = fusion(self.prompts[1 + index](features[-2 - index], degradation), x)
+            maps.append(self.trunk.levels[1 + index](x))
+        return maps

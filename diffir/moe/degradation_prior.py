@@ -89,3 +89,24 @@ class DegradationPrior(nn.Module):
         target = torch.tensor(names, device=latent.device)
         true_severity = torch.tensor([c.severity or 0.0 for c in codecs]).to(severity)
         return F.cross_entropy(logits, target) + (severity - true_severity).abs().mean()
+
+    def with_new_experts(self, count: int) -> nn.Module:
+        """See `diffir.contracts.prompt_pack.Transferable`; there is one embedding to learn."""
+        return TransferredPrior(self)
+
+
+class TransferredPrior(nn.Module):
+    """The embedding of a codec that came later: what the prior sees in it, shifted."""
+
+    def __init__(self, base: DegradationPrior) -> None:
+        super().__init__()
+        self.base = base
+        width = base.classify.in_features // 2
+        self.shift = nn.Parameter(torch.zeros(2, width))  # of every severity, and per unit of it
+
+    def forward(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
+        """As `DegradationPrior.forward`; a severity that is not known counts as one half."""
+        told = [0.5 if codec.severity is None else codec.severity for codec in codecs]
+        severity = latent.new_tensor(told)[:, None]
+        embedding: Tensor = self.base(latent, codecs)
+        return embedding + self.shift[0] + severity * self.shift[1]

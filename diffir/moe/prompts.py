@@ -1,4 +1,4 @@
-"""Basic prompts and their noisy top-k gate: the mixture of experts of one pyramid level.
+"""Basic prompts mixed per token: the mixture of experts of one pyramid level.
 
 Prompts are square matrices, used as bias-free linear experts on tokens, e_i(x) = x P_i; a gate per
 token mixes K of the N (MoE-DiffIR, equations 1 and 3). They mix channels and not places, so they
@@ -7,11 +7,12 @@ serve a picture of any size.
 
 from __future__ import annotations
 
+import copy
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-NOISE_FLOOR = 1e-2
+from diffir.moe.gate import NewExperts, NoisyTopK
 
 
 class PromptPool(nn.Module):
@@ -25,12 +26,8 @@ class PromptPool(nn.Module):
 
     def __init__(self, width: int, *, experts: int, top_k: int) -> None:
         super().__init__()
-        if not 1 <= top_k <= experts:
-            raise ValueError(f"top_k must be in 1..{experts} (the number of experts), got {top_k}")
-        self.top_k = top_k
         self.prompts = nn.Parameter(torch.empty(experts, width, width).uniform_(-0.5, 0.5))
-        self.gate = nn.Linear(width, 2 * experts, bias=False)
-        nn.init.zeros_(self.gate.weight)
+        self.gate = NoisyTopK(width, experts=experts, top_k=top_k)
 
     def forward(self, tokens: Tensor, gate_input: Tensor) -> tuple[Tensor, Tensor]:
         """Mix the experts.
@@ -40,16 +37,34 @@ class PromptPool(nn.Module):
             gate_input: `(...,D)`, what the gate looks at.
 
         Returns:
-            The mixture `(...,D)`, and the gates `(...,N)`: zero where an expert was not chosen,
-            not renormalized, as in the method.
+            The mixture `(...,D)`, and the gates `(...,N)`.
         """
-        clean, noise = self.gate(gate_input).float().chunk(2, dim=-1)
-        if self.training:
-            # Noise explores while learning; a finished model must not change its mind.
-            clean = clean + torch.randn_like(clean) * (F.softplus(noise) + NOISE_FLOOR)
-        shares = clean.softmax(dim=-1)
-        kept, index = shares.topk(self.top_k, dim=-1)
-        gates = torch.zeros_like(shares).scatter(-1, index, kept).to(tokens.dtype)
-        # Dense: N is small, and one matrix product over all experts needs no synchronization.
-        experts = torch.einsum("...d,ndk->...nk", tokens, self.prompts)
-        return torch.einsum("...n,...nk->...k", gates, experts), gates
+        gates = self.gate(gate_input)
+        return mix_tokens(tokens, gates, self.prompts), gates
+
+    def with_new_experts(self, count: int) -> nn.Module:
+        """See `diffir.contracts.prompt_pack.Transferable`."""
+        return TransferredPool(self, count)
+
+
+class TransferredPool(nn.Module):
+    """A pool with `count` experts more, which always take part; the old ones are not changed."""
+
+    def __init__(self, base: PromptPool, count: int) -> None:
+        super().__init__()
+        self.base = base
+        self.gate = copy.deepcopy(base.gate).requires_grad_()
+        self.new = NewExperts(base.prompts.shape[-1], base.gate.logits.in_features, count)
+
+    def forward(self, tokens: Tensor, gate_input: Tensor) -> tuple[Tensor, Tensor]:
+        """As `PromptPool.forward`; the gates are those of the old experts."""
+        gates = self.gate(gate_input)
+        mixed = mix_tokens(tokens, gates, self.base.prompts)
+        return mixed + mix_tokens(tokens, self.new.strengths(gate_input), self.new.prompts), gates
+
+
+def mix_tokens(tokens: Tensor, gates: Tensor, prompts: Tensor) -> Tensor:
+    """Sum over experts of g_i (x P_i): tokens `(...,D)`, gates `(...,N)`, prompts `(N,D,D)`."""
+    # Dense: N is small, and one matrix product over all experts needs no synchronization.
+    experts = torch.einsum("...d,ndk->...nk", tokens, prompts)
+    return torch.einsum("...n,...nk->...k", gates, experts)

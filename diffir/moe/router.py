@@ -66,7 +66,7 @@ class MoERouter(nn.Module):
 
     def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """See `diffir.contracts.interfaces.PromptRouter.route`."""
-        degradation = self.prior(latent, codecs)[:, None, None, :]  # (B,1,1,D)
+        degradation = self.prior(latent, codecs)  # (B,D)
         x = self.stem(latent)
         prompts, shares = [], []
         for level, (block, norm, pool) in enumerate(
@@ -75,11 +75,11 @@ class MoERouter(nn.Module):
             x = x if level == 0 else self.downs[level - 1](x)
             tokens = block(x.permute(0, 2, 3, 1))  # (B,h,w,D)
             normed = norm(tokens)
-            mixed, gates = pool(normed, normed + degradation)
+            mixed, gates = pool(normed, normed + degradation[:, None, None, :])
             prompts.append(mixed.permute(0, 3, 1, 2))
             shares.append((gates / gates.sum(dim=-1, keepdim=True)).mean(dim=(1, 2)))
             x = tokens.permute(0, 3, 1, 2)
-        return Routing(tuple(prompts), torch.stack(shares).mean(dim=0))
+        return Routing(tuple(prompts), torch.stack(shares).mean(dim=0), degradation)
 
     def auxiliary_loss(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
         """The degradation prior's own loss; the trainer adds it where a router has this method."""

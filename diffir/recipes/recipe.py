@@ -34,8 +34,7 @@ class Stage:
 
     steps: optimizer steps. learning_rate: its peak. batch: crops per step. crop: their side in
     pixels. Small and many is what a young model learns most from per second; the losses that look
-    at texture need to see more of it at once. keep: share of the weights as they were before the
-    stage in what the stage ends with (network interpolation: Wang et al., ESRGAN, 2018, 3.4).
+    at texture need to see more of it at once.
     """
 
     name: str
@@ -43,7 +42,6 @@ class Stage:
     learning_rate: float
     batch: int = 8
     crop: int = 128
-    keep: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,20 @@ from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
 from diffir.restore.memory import choose_tile, is_out_of_memory
+from diffir.restore.pack_store import find_pack, stored_packs
+from diffir.restore.prompt_packs import extend, load_pack, model_hash
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.restore.tiling import GRID, SMALLEST_TILE, cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from diffir.contracts.codec import CodecInfo
     from diffir.contracts.picture import Picture
+    from diffir.contracts.prompt_pack import PromptPack
     from diffir.diffusion.model import RestorationModel
     from diffir.host.manager import Host
 
@@ -43,6 +47,11 @@ class Restorer:
         tile: side of a tile in pixels; None chooses by free memory before each picture.
         steps: 1 starts from the degraded latent; more samples from noise.
         seed: of that noise. fidelity: default of the dial, 0 rich to 1 faithful.
+        packs: prompt packs; each serves the pictures of its codecs, and changes no others.
+        pack: one that serves every picture instead, whatever its codec.
+
+    Raises:
+        CheckpointError: a pack was made for another model.
     """
 
     def __init__(
@@ -55,8 +64,18 @@ class Restorer:
         steps: int = 1,
         seed: int = 0,
         fidelity: float = DEFAULT_FIDELITY,
+        packs: Sequence[PromptPack] = (),
+        pack: PromptPack | None = None,
     ) -> None:
-        self.model = model.to(device, dtype).to(memory_format=torch.channels_last)
+        every = (*packs, pack) if pack else tuple(packs)
+        extended = {one.card.name: extend(model, one) for one in every}
+        self.pack = None if pack is None else pack.card.name
+        self.pack_of = {codec: one.card.name for one in packs for codec in one.card.codecs}
+        self.model, *models = (
+            m.to(device, dtype).to(memory_format=torch.channels_last)
+            for m in (model, *extended.values())
+        )
+        self.extended = dict(zip(extended, models, strict=True))
         self.device = device
         self.dtype = dtype
         self.tile = tile
@@ -90,6 +109,10 @@ class Restorer:
                 torch.cuda.empty_cache()
             tile = max(SMALLEST_TILE, tile // 2 // GRID * GRID)
 
+    def pack_for(self, codec: CodecInfo) -> str | None:
+        """The name of the prompt pack that serves pictures of a codec, if any."""
+        return self.pack or self.pack_of.get(codec.name or "")
+
     def choose_tile(self) -> int:
         """The side of the tiles that the next picture is cut into."""
         return self.tile or choose_tile(self.model, self.device)
@@ -120,7 +143,9 @@ class Restorer:
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        decoded, routing = self.model(image, [codec], steps=self.steps, generator=generator)
+        name = self.pack_for(codec)
+        model = self.model if name is None else self.extended[name]
+        decoded, routing = model(image, [codec], steps=self.steps, generator=generator)
 
         def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
             difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
@@ -140,18 +165,23 @@ def load(
     steps: int = 1,
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
+    prompts: str = "auto",
     host: Host | None = None,
 ) -> Restorer:
     """Load a model by its recipe's name, or from a `.safetensors` file.
 
+    Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
+    of its codecs; "none" takes none; a pack's name or file takes that one for every picture.
+
     Raises:
-        CheckpointError: no such file, or not a weights file of ours.
-        UnknownComponentError: no recipe of that name.
+        CheckpointError: no such file, not a weights file of ours, or a pack for another model.
+        UnknownComponentError: no recipe, or no pack, of that name.
         DeviceError: the device or the dtype is not there.
     """
     host = host or default_host()
     chosen, precision = choose_device(device), choose_dtype(dtype)
     network, _ = load_checkpoint(find_weights(str(model), host), host)
+    packs, pack = _choose_packs(network, prompts, host)
     return Restorer(
         network,
         device=chosen,
@@ -160,4 +190,25 @@ def load(
         steps=steps,
         seed=seed,
         fidelity=fidelity,
+        packs=packs,
+        pack=pack,
     )
+
+
+def _choose_packs(
+    network: RestorationModel, prompts: str, host: Host
+) -> tuple[list[PromptPack], PromptPack | None]:
+    if prompts == "none":
+        return [], None
+    if prompts != "auto":
+        return [], load_pack(find_pack(prompts, host))
+    stored = [pack for pack in stored_packs(host) if pack.card is not None]
+    if not stored:  # the usual case, and hashing takes a moment
+        return [], None
+    base = model_hash(network)
+    packs = [load_pack(one.path) for one in stored if one.card and one.card.base_hash == base]
+    taken: dict[str, PromptPack] = {}  # an installed pack comes before a plugin's
+    for pack in packs:
+        for codec in pack.card.codecs:
+            taken.setdefault(codec, pack)
+    return [pack for pack in packs if pack in taken.values()], None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from diffir.contracts.interfaces import Decoded, Encoded
+from diffir.contracts.interfaces import Decoded, Encoded, Routing
 from diffir.testing import module_checks
 from diffir.testing.module_checks import LATENT_SIZES, Inputs, require_shape
 from diffir.testing.suite import Suite, require
@@ -24,12 +24,14 @@ class DecoderSuite(Suite):
     `encoder.latent_channels`.
     feature_channels: of the encoder's feature maps, finest first; the recipe's `encoder.widths`.
     The first map has half of the image's sides, each further one half of those before.
+    degradation_width: of `Routing.degradation`; the recipe's `router.width`.
     The defaults are those of `moe-diffir-tiny`.
     A method `reconstruct(latent)`, where there is one, counts for the gradients.
     """
 
     latent_channels: ClassVar[int] = 32
     feature_channels: ClassVar[Sequence[int]] = (48, 80, 128)
+    degradation_width: ClassVar[int] = 64
 
     def test_is_a_module(self, decoder: Decoder) -> None:
         """A `torch.nn.Module`."""
@@ -94,7 +96,14 @@ class DecoderSuite(Suite):
         return Encoded(inputs.image(3, 2 * coarsest), latent, features)
 
     def _decode(self, decoder: Decoder, inputs: Inputs) -> Decoded:
-        return decoder.decode(inputs.latent(self.latent_channels), self._encoded(inputs))
+        encoded = self._encoded(inputs)
+        return decoder.decode(inputs.latent(self.latent_channels), encoded, self._routing(inputs))
+
+    def _routing(self, inputs: Inputs) -> Routing:
+        """What a router yields: one level of prompts, one expert, an embedding."""
+        prompts = (inputs.latent(self.degradation_width),)
+        embedding = inputs.latent(self.degradation_width).mean(dim=(2, 3))
+        return Routing(prompts, embedding.new_ones(inputs.batch, 1), embedding)
 
     def _outputs(self, module: nn.Module, inputs: Inputs) -> Sequence[Tensor]:
         decoded = self._decode(cast("Decoder", module), inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ class Judgement:
 
 
 class HeldOut:
-    """Center crops of pictures, each degraded by each of `TASKS` once, kept in memory.
+    """The busiest crop of each picture, each degraded by each of `TASKS` once, kept in memory.
 
     Raises:
         DataError: a picture is less than 32 pixels wide or high.
@@ -56,7 +57,7 @@ class HeldOut:
     def __init__(self, pictures: Sequence[NDArray[np.uint8]], host: Host) -> None:
         self.rows: list[tuple[Tensor, Tensor, CodecInfo]] = []
         for pixels in pictures:
-            clean = _center(pixels)
+            clean = _busiest(pixels)
             for name in TASKS:
                 rng = np.random.default_rng(0)
                 degraded = find_task(host, name).degrade(Picture(clean), rng)
@@ -87,7 +88,8 @@ class HeldOut:
         return Judgement(*(float(mean) for mean in np.mean(figures, axis=0)))
 
 
-def _center(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _busiest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The crop of at most `SIDE` with the steepest steps between pixels: skies judge no model."""
     height, width = (side - side % 32 for side in pixels.shape[:2])
     if not height or not width:
         raise DataError(
@@ -95,8 +97,19 @@ def _center(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             "at least 32x32 are needed",
             hint="Leave small pictures out of the folder.",
         )
-    top, left = max(0, (height - SIDE) // 2), max(0, (width - SIDE) // 2)
-    return np.ascontiguousarray(pixels[:height, :width][top : top + SIDE, left : left + SIDE])
+    gray = pixels[:height, :width].mean(axis=2)
+    steps = np.abs(np.diff(gray, axis=1)).cumsum(axis=0).cumsum(axis=1)
+    sums = np.pad(steps, ((1, 0), (1, 0)))  # of everything above and to the left
+    down, right = min(SIDE, height), min(SIDE, width)
+
+    def busyness(place: tuple[int, int]) -> float:
+        top, left = place
+        bottom, end = top + down, left + right - 1
+        return float(sums[bottom, end] - sums[top, end] - sums[bottom, left] + sums[top, left])
+
+    tops, lefts = range(0, height - down + 1, 32), range(0, width - right + 1, 32)
+    top, left = max(itertools.product(tops, lefts), key=busyness)
+    return np.ascontiguousarray(pixels[top : top + down, left : left + right])
 
 
 def _image(pixels: NDArray[np.uint8]) -> Tensor:

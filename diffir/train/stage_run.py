@@ -65,8 +65,7 @@ class StageRun:
         self.average = copy.deepcopy(trainer.model)
         self.averaged = list(stage.parameters(self.average))
         self.learned = learned
-        self.before = copy.deepcopy(trainer.model).requires_grad_(False)
-        self.accelerator.register_for_checkpointing(self.average, self.before)
+        self.accelerator.register_for_checkpointing(self.average)
         self.saved_at = time.monotonic()
 
     def steps_from(self, first: int) -> Iterator[tuple[int, float]]:
@@ -78,8 +77,6 @@ class StageRun:
             loss = self._step(batch.to(self.accelerator.device), step)
             trainer.seconds += time.monotonic() - started
             last = step + 1 == self.steps
-            if last:
-                self._keep_share()
             if last or (step + 1) % settings.judge_every == 0:
                 self._judge()
             if last or (step + 1) % 20 == 0:
@@ -132,13 +129,6 @@ class StageRun:
             self.critic_optimizer.step()
         move_average(self.averaged, self.learned, None)
         return value
-
-    def _keep_share(self) -> None:
-        """Move the averages back toward the weights before the stage."""
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.before.parameters(), strict=True)
-            for average, before in pairs:
-                average.lerp_(before, self.plan.keep)
 
     def _judge(self) -> None:
         lpips = self.trainer.lpips.to(self.accelerator.device)

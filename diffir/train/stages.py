@@ -5,9 +5,11 @@
     prompts       router, conditioner, denoiser's injections and attentions
                                      predict v of clean latents given the degraded one (L_SD), and
                                      the clean latent in one step
-    compensator   encoder, decoder   restore without the prior, L1
-    faithful      everything         one-step restoration, end to end, L1
-    rich          everything         the same, plus LPIPS and a patch discriminator on the rich head
+    compensator   encoder, decoder, router
+                                     restore without the prior, L1 and squared error
+    faithful      everything         one-step restoration, end to end, L1 and squared error
+    rich          what the rich estimate alone has
+                                     L1, LPIPS with two backbones, and a patch discriminator
 
 A stage is a class with `parameters` and `loss`; it may have a `critic`, a network that trains on
 its own `loss` beside the model.
@@ -15,7 +17,7 @@ its own `loss` beside the model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,7 @@ from diffir.diffusion.layers import CrossAttention
 from diffir.diffusion.prompt_injection import PromptInjection
 from diffir.diffusion.schedule import TIMESTEPS, add_noise, sample_one_step
 from diffir.errors import RecipeError
+from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.patch_discriminator import PatchDiscriminator
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ AUXILIARY_WEIGHT = 0.05
 BALANCE_WEIGHT = 0.01
 DIFFUSION_WEIGHT = 0.05
 DIFFUSION_EVERY = 4
-LPIPS_WEIGHT = 0.4
+LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
 ADVERSARIAL_WEIGHT = 0.04
 ADVERSARIAL_FROM = 150
 RICH_L1_WEIGHT = 0.5
@@ -126,20 +129,23 @@ class PromptsStage:
 
 
 class CompensatorStage:
-    """Learn to restore from the encoder's maps alone: half the price of a step end to end."""
+    """Learn to restore from the encoder's maps alone: a third of the price of a step end to end."""
 
     critic: PatchDiscriminator | None = None
 
     def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
-        """Encoder and decoder."""
+        """Encoder, decoder, and the router, which chooses the decoder's expert prompts."""
         yield from model.encoder.parameters()
         yield from model.get_submodule("decoder").parameters()
+        yield from model.get_submodule("router").parameters()
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """L1 of the faithful estimate, from the degraded latent as it is."""
+        """Error of the faithful estimate from the degraded latent as it is; the router's upkeep."""
         encoded = model.encoder.encode(batch.degraded)
-        decoded = model.decoder.decode(encoded.latent, encoded)
-        return F.l1_loss(decoded.faithful, batch.clean), decoded.rich
+        routing = model.router.route(encoded.latent, batch.told)
+        faithful = _faithful(model, encoded.latent, encoded, routing)
+        loss = error(faithful, batch.clean)
+        return loss + _router_loss(model, encoded.latent, batch, routing), faithful
 
 
 class FaithfulStage:
@@ -152,61 +158,63 @@ class FaithfulStage:
         yield from model.parameters()
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """L1 of the faithful estimate, and the upkeep of router and prior."""
+        """Error of the faithful estimate, and the upkeep of router and prior."""
         encoded: Encoded = model.encoder.encode(batch.degraded)
         routing, context = _conditions(model, batch, encoded.latent)
         prompts = routing.prompts
         clean = sample_one_step(model.denoiser.predict_clean, encoded.latent, prompts, context)
-        decoded = model.decoder.decode(clean, encoded)
-        loss: Tensor = F.l1_loss(decoded.faithful, batch.clean)
-        loss = loss + self.rich_loss(batch, decoded.rich, step)
+        faithful = _faithful(model, clean, encoded, routing)
+        loss = error(faithful, batch.clean)
         loss = loss + _router_loss(model, encoded.latent, batch, routing)
         if step % DIFFUSION_EVERY == 0:
             with torch.no_grad():
                 target = model.encoder.encode(batch.clean).latent
             diffusion = _diffusion_loss(model, target, prompts, context)
             loss = loss + DIFFUSION_WEIGHT * diffusion
-        return loss, decoded.rich
-
-    def rich_loss(self, batch: Batch, rich: Tensor, step: int) -> Tensor:
-        """What the rich estimate is charged for in this stage: nothing but error."""
-        return 0.1 * F.l1_loss(rich, batch.clean)
+        return loss, faithful
 
 
-class RichStage(FaithfulStage):
-    """End to end, for the eye as well."""
+class RichStage:
+    """For the eye as well: what the rich estimate adds to a faithful one that stays as it is."""
 
     def __init__(self) -> None:
         from diffir.perceptual.lpips import Lpips
 
-        self.lpips = Lpips("alex")
-        self.critic = PatchDiscriminator()
+        self.lpips = nn.ModuleDict({backbone: Lpips(backbone) for backbone in LPIPS_WEIGHTS})
+        self.critic: PatchDiscriminator | None = PatchDiscriminator()
 
-    def rich_loss(self, batch: Batch, rich: Tensor, step: int) -> Tensor:
-        """L1, LPIPS at two magnifications, and being found out by the critic."""
-        loss = RICH_L1_WEIGHT * F.l1_loss(rich, batch.clean)
-        loss = loss + LPIPS_WEIGHT * self._lpips_at_two_scales(rich, batch.clean)
-        if self.critic is not None and step >= ADVERSARIAL_FROM:
-            loss = loss + ADVERSARIAL_WEIGHT * self.critic.generator_loss(batch.degraded, rich)
-        return loss
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """What the decoder says is the rich estimate's alone; else the decoder."""
+        decoder = model.get_submodule("decoder")
+        own = getattr(decoder, "rich_parameters", decoder.parameters)
+        yield from cast("Iterator[nn.Parameter]", own())
 
-    def _lpips_at_two_scales(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """LPIPS of the whole, and of a random quarter magnified twice.
-
-        AlexNet's first convolution strides by 4 and is blind to finer patterns.
-        """
-        half = restored.shape[-1] // 2
-        top, left = (int(torch.randint(half + 1, ())) for _ in range(2))
-        near, near_clean = (
-            F.interpolate(
-                image[..., top : top + half, left : left + half], scale_factor=2, mode="bilinear"
-            )
-            for image in (restored, clean)
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """L1, LPIPS and being found out by the critic; error of a faithful estimate that moves."""
+        decoded, _ = model(batch.degraded, batch.told)
+        loss = RICH_L1_WEIGHT * F.l1_loss(decoded.rich, batch.clean)
+        if decoded.faithful.requires_grad:  # the two share levels, and one must not forget
+            loss = loss + error(decoded.faithful, batch.clean)
+        # Every second picture: VGG costs more than the model does.
+        by_vgg = self.lpips["vgg"](decoded.rich[::2], batch.clean[::2]).mean()
+        loss = loss + LPIPS_WEIGHTS["vgg"] * by_vgg
+        loss = loss + LPIPS_WEIGHTS["alex"] * lpips_at_two_scales(
+            self.lpips["alex"], decoded.rich, batch.clean
         )
-        whole = self.lpips(restored, clean).mean()
-        magnified = self.lpips(near, near_clean).mean()
-        both: Tensor = 0.6 * whole + 0.4 * magnified
-        return both
+        if self.critic is not None and step >= ADVERSARIAL_FROM:
+            found_out = self.critic.generator_loss(batch.degraded, decoded.rich)
+            loss = loss + ADVERSARIAL_WEIGHT * found_out
+        return loss, decoded.rich
+
+
+def _faithful(
+    model: RestorationModel, latent: Tensor, encoded: Encoded, routing: Routing
+) -> Tensor:
+    """The faithful estimate; a decoder that can leave out the other one does."""
+    alone = getattr(model.decoder, "decode_faithful", None)
+    if alone is not None:
+        return cast("Tensor", alone(latent, encoded, routing))
+    return model.decoder.decode(latent, encoded, routing).faithful
 
 
 def _conditions(model: RestorationModel, batch: Batch, latent: Tensor) -> tuple[Routing, Tensor]:

@@ -43,7 +43,7 @@ def test_chains_and_codecs_by_weight():
     ("table", "message"),
     [
         ({"weight": 1}, "has the keys weight"),
-        ({"weight": 1, "codec": "jpeg"}, "has the keys codec, weight"),
+        ({"weight": 1, "quality": [1, 2]}, "has the keys quality, weight"),
         ({"weight": 1, "chain": "double-jpeg", "quality": [1, 2]}, "has the keys chain, quality"),
         ({"weight": 1, "codec": "jpeg", "quality": [1, 2], "size": 3}, "has the keys .*size"),
         ({"weight": 1, "codec": "jpeg", "quality": 5}, "two whole numbers, got 5"),
@@ -65,3 +65,9 @@ def test_names_and_levels_that_are_not_there():
         infos({"weight": 1, "codec": "jpeg", "quality": [1, 300]})
     with pytest.raises(ComponentError, match="one of them above 0"):
         infos()
+
+
+def test_without_a_quality_the_levels_of_the_benchmark_are_drawn():
+    host = default_host()
+    [degradation] = mix([{"weight": 1.0, "codec": "jpeg2000"}], host).degradations
+    assert degradation.levels == host.codec("jpeg2000").spec.levels

@@ -26,6 +26,7 @@ FLOORS = {
 NEIGHBORS = {
     ("host", "contracts"),
     ("recipes", "host"),
+    ("restore", "pictures"),  # prompt packs are written as pictures are: whole or not at all
     ("scaffold", "evaluate"),
     ("scaffold", "train"),
 }

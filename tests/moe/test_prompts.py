@@ -12,7 +12,7 @@ def pool(*, experts: int = 5, top_k: int = 2, seed: int = 0) -> PromptPool:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = PromptPool(6, experts=experts, top_k=top_k)
-        torch.nn.init.normal_(made.gate.weight)  # it starts at zero, without a preference
+        torch.nn.init.normal_(made.gate.logits.weight)  # it starts at zero, without a preference
     return made.eval()
 
 
@@ -29,7 +29,7 @@ def test_the_mixture_is_a_sum_over_the_chosen_experts(experts, data):
     look = x.flip(1)
     mixed, gates = made(x, look)
     for place in ((b, i) for b in range(2) for i in range(3)):
-        shares = (look[place] @ made.gate.weight.T)[:experts].softmax(dim=0)
+        shares = (look[place] @ made.gate.logits.weight.T)[:experts].softmax(dim=0)
         chosen = sorted(range(experts), key=lambda e: -float(shares[e]))[:top_k]
         slow = sum(shares[e] * (x[place] @ made.prompts[e]) for e in chosen)
         torch.testing.assert_close(mixed[place], slow)
@@ -73,7 +73,7 @@ def test_gates_and_prompts_learn():
     made, x = pool().train(), tokens(20)
     made(x, x)[0].pow(2).sum().backward()
     assert made.prompts.grad.abs().sum() > 0
-    assert made.gate.weight.grad.abs().sum(dim=1).gt(0).all()  # the noise's half, too
+    assert made.gate.logits.weight.grad.abs().sum(dim=1).gt(0).all()  # the noise's half, too
 
 
 @pytest.mark.parametrize("top_k", [0, 6, -1])

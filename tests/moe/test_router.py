@@ -20,7 +20,7 @@ def router():
         torch.manual_seed(0)
         made = MoERouter(latent_channels=4, width=8, levels=3, codecs=["jpeg", "webp"])
         for pool in made.pools:
-            torch.nn.init.normal_(pool.gate.weight)  # it starts at zero, without a preference
+            torch.nn.init.normal_(pool.gate.logits.weight)  # it starts without a preference
     return made.eval()
 
 
@@ -72,5 +72,5 @@ def test_the_auxiliary_loss_is_the_priors(router):
 def test_experts_and_top_k_reach_every_pool():
     router = MoERouter(latent_channels=4, width=8, levels=2, codecs=[], experts=4, top_k=1)
     assert [pool.prompts.shape[0] for pool in router.pools] == [4, 4]
-    assert [pool.top_k for pool in router.pools] == [1, 1]
+    assert [pool.gate.top_k for pool in router.pools] == [1, 1]
     assert router.eval().route(latents(), [BLIND]).weights.shape == (1, 4)

@@ -55,6 +55,7 @@ class TestVisualToText(ConditionerSuite):
 class TestCompensated(DecoderSuite):
     latent_channels = 4
     feature_channels = (8, 12, 16)
+    degradation_width = 8
 
     @pytest.fixture
     def decoder(self, model):
@@ -68,7 +69,9 @@ class TestPlugin(PluginSuite):
 
 
 def test_defaults_are_those_of_the_recipe_in_the_box():
-    encoder = load_recipe("moe-diffir-tiny", default_host()).encoder
+    recipe = load_recipe("moe-diffir-tiny", default_host())
+    encoder = recipe.encoder
     for suite in (RouterSuite, ConditionerSuite, DecoderSuite):
         assert suite.latent_channels == encoder["latent_channels"]
     assert list(DecoderSuite.feature_channels) == encoder["widths"]
+    assert DecoderSuite.degradation_width == recipe.parts["router"].options["width"]

@@ -45,7 +45,7 @@ class SmallConditioner(Mix):
 
 
 class SmallDecoder(Mix):
-    def decode(self, latent, encoded):
+    def decode(self, latent, encoded, routing):
         shift = self.mixed(latent).mean(dim=1, keepdim=True)
         image = encoded.image + F.interpolate(shift, scale_factor=8.0)
         return Decoded(image, image)
@@ -246,13 +246,13 @@ class WidthFollowsSize(SmallConditioner):
 
 
 class DecodesToOne(SmallDecoder):
-    def decode(self, latent, encoded):
-        return super().decode(latent, encoded).rich
+    def decode(self, latent, encoded, routing):
+        return super().decode(latent, encoded, routing).rich
 
 
 class HalfSize(SmallDecoder):
-    def decode(self, latent, encoded):
-        decoded = super().decode(latent, encoded)
+    def decode(self, latent, encoded, routing):
+        decoded = super().decode(latent, encoded, routing)
         return Decoded(decoded.faithful, decoded.rich[:, :, ::2, ::2])
 
 

@@ -80,6 +80,15 @@ class TestHeldOut:
         with pytest.raises(DataError, match="has 31x60 pixels at half size"):
             HeldOut([drawn(0)[:, :31]], default_host())
 
+    def test_the_busiest_part_of_a_picture_judges(self):
+        from diffir.host.manager import default_host
+
+        pixels = np.zeros((700, 500, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+        pixels[416:672, 32:288] = noise
+        clean, _, _ = HeldOut([pixels], default_host()).rows[0]
+        np.testing.assert_array_equal(clean[0].permute(1, 2, 0).mul(255).numpy().round(), noise)
+
 
 class TestSynthetic:
     @pytest.mark.parametrize("side", [16, 33, 128])

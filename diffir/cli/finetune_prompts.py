@@ -1,0 +1,190 @@
+"""`diffir finetune-prompts`: a prompt pack for one more codec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffir.errors import DataError, OutputError
+from diffir.host.manager import Host
+
+if TYPE_CHECKING:
+    from diffir.train.finetuning import FineTuning
+    from diffir.train.transfer import Progress
+
+
+def finetune_prompts(
+    ctx: typer.Context,
+    codec: Annotated[str, typer.Option(help="The codec's registered name.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The pack, a .safetensors file.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of clean pictures, searched recursively.")
+    ] = None,
+    pairs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="COMPRESSED CLEAN", help="Two folders of files of the same names."),
+    ] = None,
+    quality: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="FROM TO", help="Qualities to draw from; else the codec's levels."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A recipe's name, or a .safetensors file.")
+    ] = "moe-diffir-tiny",
+    name: Annotated[str | None, typer.Option(help="Of the pack; else the codec's.")] = None,
+    license: Annotated[str, typer.Option(help="Of the pack, for its card.")] = "unstated",
+    budget: Annotated[
+        str | None, typer.Option(help="Time for training, such as 90s, 10m or 1h.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    crops: Annotated[int | None, typer.Option(min=8, help="Crops to learn from.")] = None,
+    experts: Annotated[int, typer.Option(min=1, help="New experts in each pool.")] = 2,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
+    judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    full: Annotated[
+        bool, typer.Option(help="Train everything and write a whole model: the yardstick.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = (
+        False
+    ),
+    sheet: Annotated[
+        Path | None, typer.Option(help="A PNG for held-out crops before and after.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fine-tune the expert prompts for a codec that the model was not trained on.
+
+    Only new experts and their gates train; everything else is frozen, and pictures of other codecs
+    come out as before. The pack is small; install it with: diffir prompts install PACK
+    """
+    if output.suffix != ".safetensors":
+        raise OutputError(
+            f"{output} does not end in .safetensors", hint="Name it such as pack.safetensors."
+        )
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already", hint="Choose another name, or --overwrite.")
+    seconds = None if budget is None else parse_budget(budget)
+
+    from diffir.train.finetuning import FineTuning, Request
+    from diffir.train.transfer import Effort
+
+    host: Host = ctx.obj
+    effort = Effort(
+        steps or 0,
+        learning_rate=learning_rate,
+        seconds=seconds,
+        judge_every=judge_every,
+        experts=experts,
+        seed=seed,
+        full=full,
+    )
+    request = Request(
+        codec=codec,
+        data=data,
+        pairs=pairs,
+        qualities=quality,
+        model=model,
+        name=name,
+        license=license,
+        crops=crops,
+        device=device,
+        effort=effort,
+    )
+    tuning = FineTuning(request, host)
+    last = _run(tuning, output, shown=not as_json)
+    best = last.best
+    if best is None:
+        raise DataError("training ended before its first judgement", hint="Give it more steps.")
+    if sheet is not None:
+        _draw(tuning, sheet, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(_record(tuning, last, output)))
+    else:
+        typer.echo(f"{output}: {best}")
+        if not best.lpips.high < 0:
+            typer.echo("The gain in LPIPS is not outside its confidence interval.", err=True)
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of "90s", "10m" or "1h"."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    try:
+        seconds = float(text[:-1]) * units[text[-1:]]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(
+            f"expected a time such as 90s, 10m or 1h, got {text!r}", param_hint="--budget"
+        )
+    return seconds
+
+
+def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
+    """Train with a bar; each better pack is written at once, so that a kill loses little."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    from diffir.restore.prompt_packs import save_pack
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[verdict]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), disable=not shown) as bar:
+        row = bar.add_task("", total=tuning.effort.steps, loss=0.0, verdict="")
+        written = None
+        for now in tuning.transfer.run(output.with_suffix(".state")):
+            if now.best is not None and now.best is not written:
+                written = now.best
+                if not tuning.effort.full:
+                    save_pack(tuning.pack(written), output)
+            bar.update(row, completed=now.step, loss=now.loss, verdict=str(now.verdict or ""))
+    if tuning.effort.full:
+        _write_whole(tuning, output)
+    return now
+
+
+def _draw(tuning: FineTuning, sheet: Path, *, overwrite: bool) -> None:
+    import numpy as np
+
+    from diffir.contracts.picture import Picture
+    from diffir.evaluate.sheet import Strip, draw_sheet
+    from diffir.pictures.writing import write
+
+    drawn = draw_sheet([Strip(panels) for panels in tuning.comparisons()])
+    write(Picture(np.asarray(drawn)), sheet, overwrite=overwrite)
+
+
+def _write_whole(tuning: FineTuning, output: Path) -> None:
+    import torch
+
+    from diffir.restore.checkpoint import save_checkpoint
+
+    model = tuning.transfer.model
+    save_checkpoint(model, output, recipe=tuning.recipe, dtype=torch.float16)
+
+
+def _record(tuning: FineTuning, last: Progress, output: Path) -> dict[str, object]:
+    from dataclasses import asdict
+
+    assert last.best is not None
+    whole = sum(parameter.numel() for parameter in tuning.base.parameters())
+    return {
+        "pack": str(output),
+        "codec": tuning.request.codec,
+        "pictures": tuning.pictures,
+        "steps": last.step,
+        "seconds": round(last.seconds, 1),
+        "parameters": tuning.transfer.parameters,
+        "share_of_model": tuning.transfer.parameters / whole,
+        "bytes": output.stat().st_size,
+        "verdict": asdict(last.best),
+    }

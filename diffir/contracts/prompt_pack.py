@@ -1,0 +1,98 @@
+"""Prompt packs: what a model learned about one more codec, as a small file beside the model.
+
+    base model + pack -> a model for the pack's codecs; the base model stays as it is
+
+A pack holds experts and gates that stand beside those of one base model, and nothing else of it.
+Its card says for which codecs, over which base (by hash), from what data, and what it gained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A change in a metric on held-out crops, mean and 95 % confidence interval.
+
+    Signed so that it tells what the metric did: negative is better for LPIPS, positive for PSNR.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PackCard:
+    """What a pack is.
+
+    codecs: names of the codecs whose pictures it serves. levels: qualities that it was trained on,
+    on the codec's own scale. base: name of the recipe; base_hash: of the base model's weights, see
+    `diffir.restore.prompt_packs.model_hash`. experts: new experts per pool. pictures: clean
+    pictures, or pairs, that it learned from. lpips, psnr: against the base model's estimates, rich
+    and faithful.
+    """
+
+    name: str
+    codecs: tuple[str, ...]
+    levels: tuple[float, ...]
+    base: str
+    base_hash: str
+    experts: int
+    pictures: int
+    lpips: Gain
+    psnr: Gain
+    license: str
+    version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: not such a table.
+        """
+        return cls(
+            **{
+                **table,
+                "codecs": tuple(str(name) for name in table["codecs"]),
+                "levels": tuple(float(level) for level in table["levels"]),
+                "lpips": Gain(**table["lpips"]),
+                "psnr": Gain(**table["psnr"]),
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PromptPack:
+    """A card, and the tensors by their names in the extended model."""
+
+    card: PackCard
+    tensors: Mapping[str, Tensor]
+
+
+class Transferable(Protocol):
+    """A module with expert prompts, or with a gate, that can learn about one more codec.
+
+    Any `torch.nn.Module` inside a router or a decoder may be one; those that are not stay as they
+    are.
+    """
+
+    def with_new_experts(self, count: int) -> nn.Module:
+        """Return a module to stand in this one's place.
+
+        It holds this one, unchanged, as a submodule, and gives the same results until it is
+        trained. Its own parameters, and no others, require gradients.
+        """
+        ...

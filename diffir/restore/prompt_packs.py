@@ -1,0 +1,207 @@
+"""Prompt packs on disk and in a model.
+
+A pack is a safetensors file with its card in the header. `extend` makes the model that serves its
+codecs: a copy that shares every weight of the base and has the pack's experts beside them. The base
+is never touched, so pictures of other codecs come out as they did.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import struct
+from typing import TYPE_CHECKING
+
+from diffir.contracts.prompt_pack import PackCard, PromptPack
+from diffir.errors import CheckpointError, RecipeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from diffir.diffusion.model import RestorationModel
+
+FORMAT = "diffir-prompts-1"
+MAX_BYTES = 2 * 1024 * 1024
+HEADER_LIMIT = 1024 * 1024
+
+
+def model_hash(model: RestorationModel) -> str:
+    """What tells one base model from another: sha256 over names and half-precision weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def with_new_experts(model: RestorationModel, count: int) -> RestorationModel:
+    """A copy of a model with `count` new experts in each pool, which alone require gradients.
+
+    Raises:
+        RecipeError: no part of the model has prompts that can be extended.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    extended = copy.deepcopy(model, shared)  # the modules are copied, the tensors are not
+    found = [name for name, module in extended.named_modules() if _is_transferable(module)]
+    if not found:
+        raise RecipeError(
+            "no part of this model has prompts that can be extended",
+            hint="Routers and decoders offer it by with_new_experts: see diffir.contracts.",
+        )
+    for name in found:
+        parent = extended.get_submodule(name.rpartition(".")[0])
+        module = extended.get_submodule(name)
+        setattr(parent, name.rpartition(".")[2], module.with_new_experts(count))  # type: ignore[operator]
+    new = new_parameters(extended, model)
+    for parameter in extended.parameters():
+        parameter.requires_grad_(False)
+    for parameter in new.values():
+        parameter.requires_grad_()
+    return extended.train(model.training)
+
+
+def new_parameters(extended: RestorationModel, base: RestorationModel) -> dict[str, nn.Parameter]:
+    """By name, the parameters that an extended model has beside those of its base."""
+    shared = {id(parameter) for parameter in base.parameters()}
+    return {n: p for n, p in extended.named_parameters() if id(p) not in shared}
+
+
+def extend(model: RestorationModel, pack: PromptPack) -> RestorationModel:
+    """The model that serves a pack's codecs.
+
+    Raises:
+        CheckpointError: the pack was made for another base model.
+    """
+    import torch
+
+    if model_hash(model) != pack.card.base_hash:
+        raise CheckpointError(
+            f"the prompt pack '{pack.card.name}' was made for other weights of '{pack.card.base}'",
+            hint="Restore with the model that it was made for, or make it anew: "
+            "diffir finetune-prompts.",
+        )
+    extended = with_new_experts(model, pack.card.experts)
+    new = new_parameters(extended, model)
+    wanted = {name: tuple(p.shape) for name, p in new.items()}
+    given = {name: tuple(t.shape) for name, t in pack.tensors.items()}
+    if wanted != given:
+        raise CheckpointError(
+            f"the prompt pack '{pack.card.name}' does not fit '{pack.card.base}': first at "
+            f"{min(dict(wanted.items() ^ given.items()))}",
+            hint="It was made by another version of diffir or of a plugin that the model uses.",
+        )
+    with torch.no_grad():
+        for name, parameter in new.items():
+            parameter.copy_(pack.tensors[name])
+    return extended.requires_grad_(False)
+
+
+def save_pack(pack: PromptPack, path: Path) -> None:
+    """Write a pack as half precision, atomically.
+
+    Raises:
+        CheckpointError: it would be larger than `MAX_BYTES`.
+    """
+    import torch
+    from safetensors.torch import save
+
+    from diffir.pictures.atomic_file import write_atomically
+
+    tensors = {
+        name: tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in pack.tensors.items()
+    }
+    header = {"format": FORMAT, "card": json.dumps(pack.card.to_dict())}
+    data = save(tensors, metadata=header)
+    if len(data) > MAX_BYTES:
+        raise CheckpointError(
+            f"a prompt pack of {len(data)} bytes is larger than {MAX_BYTES}",
+            hint="Use fewer --experts.",
+        )
+    write_atomically(path, data, overwrite=True)
+
+
+def read_card(path: Path) -> PackCard:
+    """The card of a pack, from the file's header alone: no tensor is read, torch not imported.
+
+    Raises:
+        CheckpointError: no such file, or not a prompt pack.
+    """
+    return _card(path, _read_start(path))
+
+
+def load_pack(path: Path) -> PromptPack:
+    """Read a pack.
+
+    Raises:
+        CheckpointError: no such file, too large, damaged, or not a prompt pack.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    card = read_card(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(
+            f"{path} has {path.stat().st_size} bytes; a prompt pack has at most {MAX_BYTES}",
+            hint="Is it a whole model? Give that to --model.",
+        )
+    try:
+        tensors = load(path.read_bytes())
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged: {error}", hint="Get the file again, or make it anew."
+        ) from error
+    return PromptPack(card, {name: tensor.float() for name, tensor in tensors.items()})
+
+
+def _is_transferable(module: nn.Module) -> bool:
+    return callable(getattr(module, "with_new_experts", None))
+
+
+def _read_start(path: Path) -> bytes:
+    """The JSON header of a safetensors file."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no prompt pack {path}", hint="Check the path.")
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else HEADER_LIMIT + 1
+        return file.read(length) if length <= HEADER_LIMIT else b""
+
+
+def _card(path: Path, header: bytes) -> PackCard:
+    try:
+        metadata = json.loads(header)["__metadata__"]
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"its format is '{metadata['format']}', expected '{FORMAT}'")
+        return PackCard.from_dict(json.loads(metadata["card"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} is not a prompt pack: {error}",
+            hint="Prompt packs are made by diffir finetune-prompts.",
+        ) from error
+
+
+def distance(first: PromptPack, second: PromptPack) -> dict[str, float]:
+    """How far apart two packs are: per pool, |a - b| over the mean of |a| and |b|.
+
+    0 is equal; pools that one pack alone has count as 1.
+    """
+    import torch
+
+    names = sorted(first.tensors.keys() | second.tensors.keys())
+    apart: dict[str, list[tuple[float, float]]] = {}
+    for name in names:
+        pool = name.rpartition(".new.")[0] or name.rpartition(".")[0]
+        a, b = first.tensors.get(name), second.tensors.get(name)
+        if a is None or b is None or a.shape != b.shape:
+            apart.setdefault(pool, []).append((1.0, 1.0))
+            continue
+        size = float(torch.linalg.vector_norm(a) + torch.linalg.vector_norm(b)) / 2
+        apart.setdefault(pool, []).append((float(torch.linalg.vector_norm(a - b)), size))
+    return {
+        pool: sum(gap for gap, _ in rows) / max(sum(size for _, size in rows), 1e-12)
+        for pool, rows in apart.items()
+    }

@@ -1,0 +1,162 @@
+"""What does not change while prompts are fine-tuned, computed once and kept on disk.
+
+    crop -> encoder -> latent, feature maps -.
+         -> conditioner -> context ----------+-> the U-Net's way down   ===> one row of each array
+    (frozen, and no prompt acts here)
+
+Arrays are memory-mapped and half precision. A cache is found again by the hash of all that it was
+made from: the model's weights, the pixels, and how they were compressed. The folder is bounded; the
+caches that were not used for longest go first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from diffir.contracts.interfaces import Encoded
+from diffir.diffusion.schedule import ONE_STEP_AT
+from diffir.diffusion.unet import Descent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from diffir.contracts.codec import CodecInfo
+    from diffir.diffusion.model import RestorationModel
+    from diffir.train.transfer_crops import Pair
+
+LIMIT_BYTES = 2 * 1024**3
+BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A batch of crops, as far as they are known before any prompt acts."""
+
+    clean: Tensor
+    encoded: Encoded
+    context: Tensor
+    descent: Descent
+    codecs: tuple[CodecInfo, ...]
+
+
+class FeatureCache:
+    """The crops of one fine-tuning, as rows.
+
+    Args:
+        folder: holds all caches. model: the frozen base, in evaluation mode. key: the base's hash.
+        crops: all of one size.
+    """
+
+    def __init__(
+        self, folder: Path, model: RestorationModel, *, key: str, crops: Sequence[Pair]
+    ) -> None:
+        self.codecs = [crop.codec for crop in crops]
+        self.place = folder / _digest(key, crops)
+        self.reused = (self.place / "complete").is_file()
+        if not self.reused:
+            self._fill(model, crops)
+        (self.place / "complete").touch()  # the time of its last use
+        _evict(folder, keep=self.place)
+        self.arrays = {
+            path.stem: np.load(path, mmap_mode="r") for path in sorted(self.place.glob("*.npy"))
+        }
+
+    def __len__(self) -> int:
+        return len(self.codecs)
+
+    def rows(self, index: Sequence[int], device: torch.device) -> Rows:
+        """The rows of `index`, on a device, in float32."""
+
+        def part(name: str) -> Tensor:
+            array = self.arrays[name][list(index)]
+            tensor = torch.from_numpy(array).to(device).float()
+            tensor = tensor / 255 if array.dtype == np.uint8 else tensor
+            wanted = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+            return tensor.contiguous(memory_format=wanted)
+
+        def parts(prefix: str) -> tuple[Tensor, ...]:
+            count = sum(name.startswith(prefix) for name in self.arrays)
+            return tuple(part(f"{prefix}{position}") for position in range(count))
+
+        return Rows(
+            part("clean"),
+            Encoded(part("degraded"), part("latent"), parts("feature-")),
+            part("context"),
+            Descent(part("time"), parts("skip-")),
+            tuple(self.codecs[i] for i in index),
+        )
+
+    @torch.inference_mode()
+    def _fill(self, model: RestorationModel, crops: Sequence[Pair]) -> None:
+        partial = self.place.with_name(f"{self.place.name}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        device = next(model.parameters()).device
+        arrays: dict[str, np.memmap[tuple[int, ...], np.dtype[np.generic]]] = {}
+        for start in range(0, len(crops), BATCH):
+            chunk = crops[start : start + BATCH]
+            for name, rows in _frozen(model, chunk, device).items():
+                if name not in arrays:
+                    arrays[name] = np.lib.format.open_memmap(
+                        partial / f"{name}.npy", "w+", rows.dtype, (len(crops), *rows.shape[1:])
+                    )
+                arrays[name][start : start + len(chunk)] = rows
+        for array in arrays.values():
+            array.flush()
+        (partial / "complete").touch()
+        shutil.rmtree(self.place, ignore_errors=True)
+        os.replace(partial, self.place)
+
+
+def _frozen(
+    model: RestorationModel, crops: Sequence[Pair], device: torch.device
+) -> dict[str, np.ndarray]:
+    clean = np.stack([crop.clean for crop in crops]).transpose(0, 3, 1, 2)
+    degraded = np.stack([crop.degraded for crop in crops]).transpose(0, 3, 1, 2)
+    image = torch.from_numpy(degraded.copy()).to(device) / 255
+    encoded = model.encoder.encode(image)
+    context = model.conditioner.condition(image, encoded.latent)
+    timesteps = torch.full((len(crops),), ONE_STEP_AT, device=device)
+    descent = model.denoiser.descend(encoded.latent, timesteps, context)
+    tensors = {"latent": encoded.latent, "context": context, "time": descent.time}
+    tensors |= {f"feature-{i}": feature for i, feature in enumerate(encoded.features)}
+    tensors |= {f"skip-{i}": skip for i, skip in enumerate(descent.skips)}
+    rows = {name: tensor.half().cpu().numpy() for name, tensor in tensors.items()}
+    return rows | {"clean": clean, "degraded": degraded}
+
+
+def _digest(key: str, crops: Sequence[Pair]) -> str:
+    digest = hashlib.sha256(key.encode())
+    for crop in crops:
+        digest.update(crop.clean.tobytes())
+        digest.update(crop.degraded.tobytes())
+        digest.update(json.dumps([crop.codec.name, crop.codec.severity]).encode())
+    return digest.hexdigest()[:24]
+
+
+def _evict(folder: Path, *, keep: Path) -> None:
+    def size(place: Path) -> int:
+        return sum(file.stat().st_size for file in place.iterdir())
+
+    def used(place: Path) -> float:
+        return (place / "complete").stat().st_mtime
+
+    places = [p for p in folder.iterdir() if (p / "complete").is_file()]
+    total = sum(size(place) for place in places)
+    for place in sorted(places, key=used):
+        if total <= LIMIT_BYTES:
+            break
+        if place != keep:
+            total -= size(place)
+            shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""From a codec, some pictures and a finished model to a prompt pack.
+
+    pictures -> learned | held out -> crops -> FeatureCache, Judge -> Transfer -> PromptPack
+
+Pictures are held out whole where there are four or more; of fewer, the right quarter of each is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+import diffir
+from diffir.contracts.picture import Picture
+from diffir.contracts.prompt_pack import PackCard, PromptPack
+from diffir.degradations.diet import mix
+from diffir.errors import DataError
+from diffir.perceptual.lpips import Lpips
+from diffir.perceptual.weights import cache_folder
+from diffir.restore.checkpoint import find_weights, load_checkpoint
+from diffir.restore.device import choose_device
+from diffir.restore.prompt_packs import model_hash
+from diffir.restore.tensors import pad_to_multiple, to_image
+from diffir.train.clean_pictures import find_pictures
+from diffir.train.feature_cache import FeatureCache
+from diffir.train.transfer import Effort, Transfer
+from diffir.train.transfer_crops import (
+    CleanPicture,
+    CompressedPicture,
+    Pair,
+    clean_pictures,
+    compressed_pairs,
+    draw_crops,
+)
+from diffir.train.transfer_judge import Judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from diffir.contracts.interfaces import Degradation
+    from diffir.host.manager import Host
+    from diffir.train.transfer_crops import PairSource
+    from diffir.train.transfer_judge import Verdict
+
+SIDE = 64
+JUDGED_SIDE = 192
+JUDGED_CROPS = 12
+HELD_OUT_EVERY = 8
+ENOUGH_TO_HOLD_OUT = 4
+
+DEFAULTS = ((1, 256, 600), (4, 512, 1000), (16, 1024, 2000), (64, 1536, 3000), (256, 2048, 4000))
+"""Pictures from, crops, steps: more pictures bear more steps."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to fine-tune for.
+
+    codec: its registered name. qualities: two ends to draw from; by default the codec's levels.
+    data: a folder of clean pictures; or pairs: folders of compressed and of clean ones.
+    crops, steps: by default by the number of pictures.
+    """
+
+    codec: str
+    data: Path | None = None
+    pairs: tuple[Path, Path] | None = None
+    qualities: tuple[int, int] | None = None
+    model: str = "moe-diffir-tiny"
+    name: str | None = None
+    license: str = "unstated"
+    crops: int | None = None
+    device: str = "auto"
+    effort: Effort | None = None
+
+
+class FineTuning:
+    """Everything of one fine-tuning but the loop: see `Transfer.run`.
+
+    Raises:
+        DataError: too few, too small or already compressed pictures; nothing to learn from.
+        CodecError: the codec refused a picture or a quality.
+        CheckpointError: no weights of the model, or of LPIPS.
+        RecipeError: the model has no prompts that can be extended.
+    """
+
+    def __init__(self, request: Request, host: Host) -> None:
+        self.request = request
+        levels = request.qualities or host.codec(request.codec).spec.levels
+        self.levels = tuple(float(quality) for quality in levels)
+        drawn = {"quality": list(request.qualities)} if request.qualities else {}
+        degradation = mix([{"weight": 1.0, "codec": request.codec, **drawn}], host)
+        sources = self._sources(degradation, host)
+        self.pictures = len(sources)
+        learned, held = _split(sources)
+        crops, steps = _defaults(self.pictures)
+        effort = request.effort or Effort(steps)
+        self.effort = effort if effort.steps else replace(effort, steps=steps)
+        base, recipe = load_checkpoint(find_weights(request.model, host), host)
+        self.recipe = recipe
+        self.base_hash = model_hash(base)
+        self.base = base.to(choose_device(request.device))
+        count = request.crops or crops
+        self.crops = draw_crops(learned, count=count, side=SIDE, seed=self.effort.seed)
+        self.cache = FeatureCache(
+            cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
+        )
+        self.judged = self._judged(held)
+        lpips = Lpips("alex").to(next(self.base.parameters()).device)
+        self.transfer = Transfer(
+            self.base, self.cache, Judge(self.base, self.judged, lpips), self.effort
+        )
+
+    def pack(self, verdict: Verdict) -> PromptPack:
+        """The best prompts so far, with their card."""
+        request = self.request
+        card = PackCard(
+            name=request.name or request.codec,
+            codecs=(request.codec,),
+            levels=self.levels,
+            base=self.recipe.name,
+            base_hash=self.base_hash,
+            experts=self.effort.experts,
+            pictures=self.pictures,
+            lpips=verdict.lpips,
+            psnr=verdict.psnr,
+            license=request.license,
+            version=diffir.__version__,
+        )
+        return PromptPack(card, self.transfer.best)
+
+    @torch.inference_mode()
+    def comparisons(self, count: int = 4) -> list[dict[str, Picture]]:
+        """Held-out crops: compressed, by the base, by the fine-tuned model, and as they were.
+
+        The rich estimates. The first of each picture in turn, at most `count`.
+        """
+        found = []
+        for pair in self.judged[:: max(1, len(self.judged) // count)][:count]:
+            image = pad_to_multiple(to_image(pair.degraded), self.base.multiple)
+            image = image.to(next(self.base.parameters()).device)
+            panels = {pair.codec.name or "compressed": pair.degraded}
+            for name, model in (("base model", self.base), ("fine-tuned", self.transfer.model)):
+                rich = model(image, [pair.codec])[0].rich[0].clamp(0, 1)
+                rows, columns = pair.clean.shape[:2]
+                pixels = (rich[:, :rows, :columns] * 255).round().permute(1, 2, 0)
+                panels[name] = pixels.cpu().numpy().astype(np.uint8)
+            panels["original"] = pair.clean
+            found.append({name: Picture(pixels) for name, pixels in panels.items()})
+        return found
+
+    def _sources(self, degradation: Degradation, host: Host) -> list[PairSource]:
+        request = self.request
+        if (request.data is None) is (request.pairs is None):
+            raise DataError(
+                "expected either clean pictures or pairs",
+                hint="Give --data FOLDER, or --pairs COMPRESSED CLEAN.",
+            )
+        if request.data is not None:
+            return list(clean_pictures(find_pictures(request.data), degradation))
+        assert request.pairs is not None
+        return list(compressed_pairs(*request.pairs, host))
+
+    def _judged(self, held: Sequence[PairSource]) -> list[Pair]:
+        rng = np.random.default_rng(self.effort.seed + 1)
+        count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
+        return [source.draw(rng, JUDGED_SIDE) for source in held for _ in range(count)]
+
+
+def _split(sources: Sequence[PairSource]) -> tuple[list[PairSource], list[PairSource]]:
+    """What is learned from, and what is held out."""
+    if len(sources) >= ENOUGH_TO_HOLD_OUT:
+        held = list(sources[::HELD_OUT_EVERY])
+        return [source for source in sources if source not in held], held
+    halves = [_cut(source) for source in sources]
+    return [left for left, _ in halves], [right for _, right in halves]
+
+
+def _cut(source: PairSource) -> tuple[PairSource, PairSource]:
+    """A picture's left three quarters, and its right quarter."""
+    if isinstance(source, CleanPicture):
+        left, right = _columns(source.pixels)
+        return CleanPicture(left, source.degradation), CleanPicture(right, source.degradation)
+    clean, degraded = _columns(source.pair.clean), _columns(source.pair.degraded)
+    codec = source.pair.codec
+    return (
+        CompressedPicture(clean[0], degraded[0], codec),
+        CompressedPicture(clean[1], degraded[1], codec),
+    )
+
+
+def _columns(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    border = pixels.shape[1] * 3 // 4 // 8 * 8
+    if min(border, pixels.shape[1] - border, pixels.shape[0]) < SIDE:
+        raise DataError(
+            f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels is too small to learn from "
+            "and to judge on",
+            hint=f"Give {ENOUGH_TO_HOLD_OUT} pictures or more, or larger ones "
+            f"(at least {4 * SIDE} pixels wide).",
+        )
+    return pixels[:, :border], pixels[:, border:]
+
+
+def _defaults(pictures: int) -> tuple[int, int]:
+    """Crops and steps for so many pictures."""
+    fitting = [row for row in DEFAULTS if row[0] <= pictures]
+    return fitting[-1][1:]

@@ -1,0 +1,249 @@
+"""Fine-tuning the prompts of a finished model for one more codec.
+
+    crops -> FeatureCache -> rows -> route -> climb -> decode -> loss
+                                     `---- new experts, gates: all that trains ----'
+
+The model is frozen. Experts are put beside its own, at zero, so that training starts from what the
+base does; what comes before the first prompt is computed once. `full` trains everything instead:
+the yardstick that prompts are measured by.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from diffir.diffusion.schedule import ONE_STEP_AT, clean_from_v
+from diffir.errors import DataError
+from diffir.perceptual.lpips import Lpips
+from diffir.restore.prompt_packs import new_parameters, with_new_experts
+from diffir.train.losses import error, lpips_at_two_scales
+from diffir.train.transfer_state import State, load_state, remove_state, save_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from diffir.contracts.interfaces import Decoded
+    from diffir.diffusion.model import RestorationModel
+    from diffir.train.feature_cache import FeatureCache, Rows
+    from diffir.train.transfer_judge import Judge, Verdict
+
+RICH_L1_WEIGHT = 0.5
+LPIPS_WEIGHT = 0.4
+WARMUP_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how hard to train.
+
+    steps: at most. seconds: at most, or None. patience: judgements in a row without a better LPIPS
+    after which to stop. full: train everything, not the prompts.
+    """
+
+    steps: int
+    batch: int = 8
+    learning_rate: float = 2e-3
+    seconds: float | None = None
+    judge_every: int = 200
+    patience: int = 5
+    experts: int = 2
+    seed: int = 0
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. `verdict` is the latest one; `best` the one that is kept."""
+
+    step: int
+    loss: float
+    seconds: float
+    verdict: Verdict | None
+    best: Verdict | None
+
+
+class Transfer:
+    """One fine-tuning.
+
+    Args:
+        base: the finished model, in evaluation mode; it is not changed.
+        cache: crops to learn from. judge: held-out crops. effort: see there.
+
+    Raises:
+        RecipeError: the model has no prompts that can be extended.
+        CheckpointError: the weights of LPIPS have not been fetched.
+    """
+
+    def __init__(
+        self, base: RestorationModel, cache: FeatureCache, judge: Judge, effort: Effort
+    ) -> None:
+        self.cache, self.judge, self.effort = cache, judge, effort
+        torch.manual_seed(effort.seed)
+        self.device = next(base.parameters()).device
+        self.lpips = Lpips("alex").to(self.device)
+        if effort.full:
+            self.model = copy.deepcopy(base).requires_grad_()
+            self.learned = dict(self.model.named_parameters())
+        else:
+            self.model = with_new_experts(base, effort.experts)
+            self.learned = new_parameters(self.model, base)
+        self.model.eval()  # a gate that draws noise would not be the one that is used
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers train."""
+        return sum(parameter.numel() for parameter in self.learned.values())
+
+    def run(self, state_file: Path | None = None) -> Iterator[Progress]:
+        """Train, yielding after each step; the best weights are in the model at the end.
+
+        Where a state file is given, the state goes there at each judgement, and a run that was
+        killed goes on from it; it ends with the weights that it would have had.
+
+        Raises:
+            DataError: the loss became infinite or NaN; `best` holds the last good weights.
+            OutputError: the state cannot be written.
+        """
+        effort = self.effort
+        key = f"{self.cache.place.name} {replace(effort, seconds=None)}"
+        saved = load_state(state_file, key=key) if state_file else None
+        state = saved or State(key, tensors=self._fresh())
+        average, self.best = state.tensors["average"], state.tensors.get("best", {})
+        optimizer = self._optimizer(state)
+        started, verdict = time.monotonic() - state.seconds, state.best
+        for step in range(state.step, effort.steps):
+            spent = time.monotonic() - started
+            share = max(step / effort.steps, spent / effort.seconds if effort.seconds else 0.0)
+            for group in optimizer.param_groups:
+                group["lr"] = effort.learning_rate * _schedule(step, share)
+            value = self._step(optimizer, step)
+            decay = min(0.99, (1 + step) / (10 + step))
+            for name, parameter in self.learned.items():
+                average[name].lerp_(parameter.detach(), 1 - decay)
+            over = effort.seconds is not None and time.monotonic() - started > effort.seconds
+            last = over or step + 1 == effort.steps
+            if last or (step + 1) % effort.judge_every == 0:
+                verdict = self._judge(average)
+                state.waited += 1
+                if state.best is None or verdict.lpips.mean < state.best.lpips.mean:
+                    state.best, state.waited = verdict, 0
+                    self.best = {name: value.clone() for name, value in average.items()}
+                if state_file:
+                    state.step, state.seconds = step + 1, time.monotonic() - started
+                    state.tensors = self._tensors(optimizer, average)
+                    save_state(state, state_file)
+            yield Progress(step + 1, value, time.monotonic() - started, verdict, state.best)
+            if last or state.waited >= effort.patience:
+                break
+        self.keep_best()
+        if state_file:
+            remove_state(state_file)
+
+    def _step(self, optimizer: torch.optim.Optimizer, step: int) -> float:
+        """One step; what it draws is a function of the seed and its number."""
+        torch.manual_seed(self.effort.seed * 1_000_000 + step)
+        index = torch.randint(len(self.cache), (self.effort.batch,)).tolist()
+        loss = self._loss(self.cache.rows(index, self.device))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError(
+                f"the loss became {value} at step {step}",
+                hint="Use a smaller --learning-rate. The best prompts until then are kept.",
+            )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(list(self.learned.values()), 1.0)
+        optimizer.step()
+        return value
+
+    def _fresh(self) -> dict[str, dict[str, Tensor]]:
+        return {"average": {name: p.detach().clone() for name, p in self.learned.items()}}
+
+    def _optimizer(self, state: State) -> torch.optim.Optimizer:
+        """AdamW over what trains, with weights and moments of a saved state, if it has some."""
+        optimizer = torch.optim.AdamW(
+            self.learned.values(),
+            lr=self.effort.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+        )
+        if "learned" not in state.tensors:
+            return optimizer
+        groups = state.tensors
+        with torch.no_grad():
+            for name, parameter in self.learned.items():
+                parameter.copy_(groups["learned"][name])
+                optimizer.state[parameter] = {
+                    "step": torch.tensor(float(state.step)),
+                    "exp_avg": groups["first"][name].to(self.device),
+                    "exp_avg_sq": groups["second"][name].to(self.device),
+                }
+        for group in ("average", "best"):
+            for name in groups.get(group, {}):
+                groups[group][name] = groups[group][name].to(self.device)
+        return optimizer
+
+    def _tensors(
+        self, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+    ) -> dict[str, dict[str, Tensor]]:
+        moments = {name: optimizer.state[p] for name, p in self.learned.items()}
+        return {
+            "learned": {name: p.detach() for name, p in self.learned.items()},
+            "average": average,
+            "best": self.best,
+            "first": {name: m["exp_avg"] for name, m in moments.items() if m},
+            "second": {name: m["exp_avg_sq"] for name, m in moments.items() if m},
+        }
+
+    def keep_best(self) -> None:
+        """Put the best weights so far into the model."""
+        with torch.no_grad():
+            for name, value in self.best.items():
+                self.learned[name].copy_(value)
+
+    def _loss(self, rows: Rows) -> Tensor:
+        decoded = self._decode_whole(rows) if self.effort.full else decode_rows(self.model, rows)
+        loss = error(decoded.faithful, rows.clean)
+        loss = loss + RICH_L1_WEIGHT * F.l1_loss(decoded.rich, rows.clean)
+        return loss + LPIPS_WEIGHT * lpips_at_two_scales(self.lpips, decoded.rich, rows.clean)
+
+    def _decode_whole(self, rows: Rows) -> Decoded:
+        decoded: Decoded = self.model(rows.encoded.image, rows.codecs)[0]
+        return decoded
+
+    def _judge(self, average: dict[str, Tensor]) -> Verdict:
+        """Judge the averaged weights, and go on with the others."""
+        current = {name: p.detach().clone() for name, p in self.learned.items()}
+        with torch.no_grad():
+            for name, parameter in self.learned.items():
+                parameter.copy_(average[name])
+            verdict = self.judge(self.model)
+            for name, parameter in self.learned.items():
+                parameter.copy_(current[name])
+        return verdict
+
+
+def decode_rows(model: RestorationModel, rows: Rows) -> Decoded:
+    """From what the cache knows to both estimates: the part of the model where prompts act."""
+    latent = rows.encoded.latent
+    routing = model.router.route(latent, rows.codecs)
+    v = model.denoiser.climb(rows.descent, routing.prompts, rows.context)
+    timesteps = torch.full((len(latent),), ONE_STEP_AT, device=latent.device)
+    return model.decoder.decode(clean_from_v(latent, v, timesteps), rows.encoded, routing)
+
+
+def _schedule(step: int, share: float) -> float:
+    """Share of the peak learning rate: a short warm-up, then a half cosine down to 2 %."""
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))

@@ -1,0 +1,175 @@
+"""What prompts are fine-tuned on: aligned crops of clean and degraded pictures of one codec.
+
+Pictures come as clean ones and a codec, or as pairs that somebody else has compressed. Crops start
+on multiples of 8 pixels, where blocks do when a whole file is restored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffir.contracts.picture import Picture
+from diffir.errors import DataError
+from diffir.pictures.reading import read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from diffir.contracts.codec import CodecInfo
+    from diffir.contracts.interfaces import Degradation
+    from diffir.host.manager import Host
+
+Pixels = NDArray[np.uint8]
+
+GRID = 8
+REGION = 256
+CROPS_PER_REGION = 8
+SMALLEST_SIDE = 64
+HARDEST = 0.5
+"""Severity from which on a picture is not taken for clean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Pixels `(H,W,3) uint8` as they were and as the codec left them, and what it says of that."""
+
+    clean: Pixels
+    degraded: Pixels
+    codec: CodecInfo
+
+
+class CleanPicture:
+    """A clean picture whose regions are compressed when they are drawn."""
+
+    def __init__(self, pixels: Pixels, degradation: Degradation) -> None:
+        self.pixels, self.degradation = pixels, degradation
+
+    def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
+        """A region of at most `side`, at one of the degradation's levels."""
+        clean = _region(self.pixels, rng, side)
+        degraded = self.degradation.degrade(Picture(clean), rng)
+        return Pair(clean, np.asarray(degraded.pixels, np.uint8), degraded.codec)
+
+
+class CompressedPicture:
+    """A pair that was compressed already."""
+
+    def __init__(self, clean: Pixels, degraded: Pixels, codec: CodecInfo) -> None:
+        self.pair = Pair(clean, degraded, codec)
+
+    def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
+        """A region of at most `side`, on the block grid."""
+        both = np.concatenate([self.pair.clean, self.pair.degraded], axis=2)
+        region = _region(both, rng, side)
+        clean, degraded = (np.ascontiguousarray(half) for half in np.split(region, 2, axis=2))
+        return Pair(clean, degraded, self.pair.codec)
+
+
+PairSource = CleanPicture | CompressedPicture
+
+
+def clean_pictures(paths: Sequence[Path], degradation: Degradation) -> list[CleanPicture]:
+    """Read clean pictures.
+
+    Raises:
+        PictureError: a file cannot be read.
+        DataError: a picture is too small, or was compressed hard already.
+    """
+    return [CleanPicture(_clean_pixels(path), degradation) for path in paths]
+
+
+def compressed_pairs(low: Path, high: Path, host: Host) -> list[CompressedPicture]:
+    """Read pairs: files of `low` and of `high` that have one name, whatever the suffix.
+
+    Raises:
+        DataError: no pair; a file without its other half; sizes that differ; a tiny picture.
+        PictureError: a file cannot be read.
+    """
+    halves = [{path.stem: path for path in _files(folder)} for folder in (low, high)]
+    alone = sorted(halves[0].keys() ^ halves[1].keys())
+    if alone or not halves[0]:
+        raise DataError(
+            f"{low} and {high} hold {len(halves[0])} and {len(halves[1])} pictures; "
+            + (f"'{alone[0]}' is in one of them alone" if alone else "expected pairs"),
+            hint="A pair is two files of one name, such as lq/a.jpg and hq/a.png.",
+        )
+    pairs = []
+    for name, path in sorted(halves[0].items()):
+        clean, degraded = _pixels(halves[1][name]), _pixels(path)
+        if clean.shape != degraded.shape:
+            raise DataError(
+                f"'{name}' has {degraded.shape[1]}x{degraded.shape[0]} pixels in {low} and "
+                f"{clean.shape[1]}x{clean.shape[0]} in {high}",
+                hint="Both halves of a pair show the same pixels.",
+            )
+        pairs.append(CompressedPicture(clean, degraded, read(path, host=host).codec))
+    return pairs
+
+
+def draw_crops(sources: Sequence[PairSource], *, count: int, side: int, seed: int) -> list[Pair]:
+    """`count` crops of `side`, some from each source, flipped at random."""
+    crops: list[Pair] = []
+    rng = np.random.default_rng(seed)
+    while len(crops) < count:
+        pair = sources[int(rng.integers(len(sources)))].draw(rng)
+        for _ in range(min(CROPS_PER_REGION, count - len(crops))):
+            crops.append(_crop(pair, rng, side))
+    return crops
+
+
+def _crop(pair: Pair, rng: np.random.Generator, side: int) -> Pair:
+    top, left = _corner(pair.clean.shape, rng, side)
+    where = (slice(top, top + side), slice(left, left + side))
+    # A mirrored block grid is a block grid where the side is a multiple of it.
+    step = -1 if rng.random() < 0.5 else 1
+    both = (pair.clean, pair.degraded)
+    clean, degraded = (np.ascontiguousarray(pixels[where][:, ::step]) for pixels in both)
+    return Pair(clean, degraded, pair.codec)
+
+
+def _region(pixels: Pixels, rng: np.random.Generator, side: int) -> Pixels:
+    """The busier of two regions: skies teach little."""
+    regions = []
+    for _ in range(2):
+        top, left = _corner(pixels.shape, rng, side)
+        regions.append(pixels[top : top + side, left : left + side])
+    return np.ascontiguousarray(max(regions, key=lambda region: float(region[::2, ::2].std())))
+
+
+def _corner(shape: tuple[int, ...], rng: np.random.Generator, side: int) -> tuple[int, int]:
+    top, left = (int(rng.integers(max(0, s - side) // GRID + 1)) * GRID for s in shape[:2])
+    return top, left
+
+
+def _files(folder: Path) -> list[Path]:
+    from diffir.train.clean_pictures import find_pictures
+
+    return find_pictures(folder)
+
+
+def _clean_pixels(path: Path) -> Pixels:
+    codec = read(path).codec
+    if codec.severity is not None and codec.severity > HARDEST:
+        quality = "" if codec.quality is None else f" at quality {codec.quality:g}"
+        raise DataError(
+            f"{path} was compressed already, by {codec.name}{quality}: prompts would learn its "
+            "faults as the truth",
+            hint="Leave it out, or give it as the compressed half of --pairs.",
+        )
+    return _pixels(path)
+
+
+def _pixels(path: Path) -> Pixels:
+    pixels = read(path).pixels
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        raise DataError(
+            f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels, "
+            f"at least {SMALLEST_SIDE}x{SMALLEST_SIDE} are needed",
+            hint="Leave small pictures out.",
+        )
+    return (pixels >> 8 if pixels.dtype == np.uint16 else pixels).astype(np.uint8, copy=False)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from diffir.contracts.codec import CodecInfo
+from diffir.contracts.picture import Picture
+from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack
+from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
+from diffir.host.manager import default_host
+from diffir.restore import pack_store
+from diffir.restore.prompt_packs import (
+    distance,
+    extend,
+    load_pack,
+    model_hash,
+    new_parameters,
+    read_card,
+    save_pack,
+    with_new_experts,
+)
+from diffir.restore.restorer import Restorer, load
+
+JPEG2000 = CodecInfo(name="jpeg2000", severity=0.7)
+JPEG = CodecInfo(name="jpeg", severity=0.9)
+
+
+@pytest.fixture(scope="module")
+def base(build_model):
+    return build_model()
+
+
+def make_pack(base, *, name="wavelets", codecs=("jpeg2000",), seed=0) -> PromptPack:
+    """A pack whose prompts are noise, so that one sees where they act."""
+    new = new_parameters(with_new_experts(base, 2), base)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {n: 0.2 * torch.randn(p.shape, generator=generator) for n, p in new.items()}
+    card = PackCard(
+        name=name,
+        codecs=codecs,
+        levels=(80.0, 40.0),
+        base="tiny",
+        base_hash=model_hash(base),
+        experts=2,
+        pictures=16,
+        lpips=Gain(-0.02, -0.03, -0.01),
+        psnr=Gain(0.2, 0.1, 0.3),
+        license="CC0-1.0",
+        version="0.1.0",
+    )
+    return PromptPack(card, {n: t.half().float() for n, t in tensors.items()})
+
+
+def picture(codec: CodecInfo) -> Picture:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    return Picture(pixels, codec=codec)
+
+
+def restored(restorer, codec: CodecInfo) -> np.ndarray:
+    return restorer.estimate(picture(codec)).at(0.5).pixels
+
+
+class TestNewExperts:
+    def test_nothing_changes_until_they_are_trained(self, base):
+        image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        codecs = [JPEG2000, JPEG]
+        with torch.no_grad():
+            before, _ = base(image, codecs)
+            after, _ = with_new_experts(base, 2)(image, codecs)
+        # Not bit by bit: a sum with zeros may be rounded in another order.
+        torch.testing.assert_close(after.faithful, before.faithful, atol=1e-6, rtol=0)
+        torch.testing.assert_close(after.rich, before.rich, atol=1e-6, rtol=0)
+
+    def test_they_alone_require_gradients_and_share_the_rest(self, base):
+        extended = with_new_experts(base, 2)
+        new = new_parameters(extended, base)
+        assert new
+        assert {n for n, p in extended.named_parameters() if p.requires_grad} == set(new)
+        shared = {id(p) for p in base.parameters()}
+        assert sum(id(p) in shared for p in extended.parameters()) == len(shared)
+
+    def test_every_pool_and_the_prior_gets_some(self, base):
+        names = new_parameters(with_new_experts(base, 1), base)
+        pools = {name.rpartition(".new.")[0] for name in names if ".new." in name}
+        assert len(pools) == len(base.router.pools) + 3 + 2
+        assert "router.prior.shift" in names
+
+    def test_a_step_moves_nothing_else(self, base):
+        image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        before = model_hash(base)
+        extended = with_new_experts(base, 2)
+        new = new_parameters(extended, base)
+        optimizer = torch.optim.SGD(new.values(), lr=1.0)
+        for _ in range(2):  # what the prompts' strength is worth shows once they are not zero
+            decoded, _ = extended(image, [JPEG2000])
+            (decoded.rich.square().mean() + decoded.faithful.square().mean()).backward()
+            optimizer.step()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in new.values())
+        assert model_hash(base) == before
+        assert all(p.grad is None for p in base.parameters())
+
+    def test_a_model_without_pools(self, base):
+        class Plain(torch.nn.Module):
+            pass
+
+        with pytest.raises(RecipeError, match="no part of this model has prompts"):
+            with_new_experts(Plain(), 2)
+
+
+class TestFiles:
+    def test_round_trip(self, base, tmp_path):
+        pack = make_pack(base)
+        save_pack(pack, tmp_path / "p.safetensors")
+        again = load_pack(tmp_path / "p.safetensors")
+        assert again.card == pack.card == read_card(tmp_path / "p.safetensors")
+        assert again.tensors.keys() == pack.tensors.keys()
+        assert all(torch.equal(again.tensors[n], t) for n, t in pack.tensors.items())
+        assert set(distance(pack, again).values()) == {0.0}
+
+    def test_other_prompts_are_at_a_distance(self, base):
+        apart = distance(make_pack(base), make_pack(base, seed=1))
+        assert all(1 < value < 2 for value in apart.values())
+
+    def test_not_a_pack(self, base, tmp_path):
+        missing, garbage, model = (tmp_path / f"{n}.safetensors" for n in ("a", "b", "c"))
+        garbage.write_bytes(b"not safetensors at all")
+        save_file({"x": torch.zeros(1)}, model, metadata={"format": "diffir-model-1"})
+        with pytest.raises(CheckpointError, match="there is no prompt pack"):
+            load_pack(missing)
+        with pytest.raises(CheckpointError, match=r"b.safetensors is not a prompt pack"):
+            load_pack(garbage)
+        with pytest.raises(CheckpointError, match="its format is 'diffir-model-1', expected"):
+            load_pack(model)
+
+    def test_a_truncated_pack_is_damaged(self, base, tmp_path):
+        path = tmp_path / "p.safetensors"
+        save_pack(make_pack(base), path)
+        path.write_bytes(path.read_bytes()[:-10])
+        with pytest.raises(CheckpointError, match="is damaged"):
+            load_pack(path)
+
+    def test_too_large(self, base, tmp_path):
+        pack = make_pack(base)
+        big = PromptPack(pack.card, {"x": torch.zeros(1024, 1025)})
+        with pytest.raises(CheckpointError, match="is larger than 2097152"):
+            save_pack(big, tmp_path / "p.safetensors")
+        header = {"format": "diffir-prompts-1", "card": json.dumps(pack.card.to_dict())}
+        save_file({"x": torch.zeros(600_000)}, tmp_path / "q.safetensors", metadata=header)
+        with pytest.raises(CheckpointError, match=r"has 240.* bytes; a prompt pack has at most"):
+            load_pack(tmp_path / "q.safetensors")
+
+
+class TestRestoring:
+    def test_a_pack_changes_the_pictures_of_its_codec_and_no_others(self, build_model, base):
+        device = torch.device("cpu")
+        plain = Restorer(build_model(), device=device)
+        packs = [make_pack(base), make_pack(base, name="old", codecs=("mpeg2",), seed=1)]
+        packed = Restorer(build_model(), device=device, packs=packs)
+        assert (restored(plain, JPEG2000) != restored(packed, JPEG2000)).any()
+        for codec in (JPEG, CodecInfo(name="webp", severity=0.2), CodecInfo.unknown()):
+            assert packed.pack_for(codec) is None
+            np.testing.assert_array_equal(restored(plain, codec), restored(packed, codec))
+        alone = Restorer(build_model(), device=device, packs=packs[:1])
+        np.testing.assert_array_equal(restored(alone, JPEG2000), restored(packed, JPEG2000))
+
+    def test_one_pack_for_every_picture(self, build_model, base):
+        restorer = Restorer(build_model(), device=torch.device("cpu"), pack=make_pack(base))
+        assert restorer.pack_for(CodecInfo.unknown()) == "wavelets"
+        plain = Restorer(build_model(), device=torch.device("cpu"))
+        unknown = CodecInfo.unknown()
+        assert (restored(plain, unknown) != restored(restorer, unknown)).any()
+
+    def test_a_pack_for_another_base_is_refused(self, build_model, base):
+        other = build_model()
+        torch.nn.init.zeros_(other.decoder.faithful_head.bias)
+        with torch.no_grad():
+            other.encoder.stem.bias += 1
+        with pytest.raises(CheckpointError, match="'wavelets' was made for other weights of"):
+            extend(other, make_pack(base))
+
+    def test_a_pack_that_does_not_fit(self, base):
+        pack = make_pack(base)
+        fewer = dict(list(pack.tensors.items())[1:])
+        with pytest.raises(CheckpointError, match="'wavelets' does not fit 'tiny': first at"):
+            extend(base, PromptPack(pack.card, fewer))
+
+
+class TestStore:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
+        return tmp_path
+
+    @pytest.fixture
+    def file(self, base, folder):
+        save_pack(make_pack(base), folder / "shared.safetensors")
+        return folder / "shared.safetensors"
+
+    def test_install_find_remove(self, file):
+        card = pack_store.install_pack(file)
+        host = default_host()
+        [stored] = pack_store.stored_packs(host)
+        assert (stored.name, stored.source, stored.card) == ("wavelets", "installed", card)
+        assert pack_store.find_pack("wavelets", host).read_bytes() == file.read_bytes()
+        assert pack_store.find_pack(str(file), host) == file
+        pack_store.remove_pack("wavelets")
+        assert pack_store.stored_packs(host) == []
+
+    def test_one_pack_a_codec(self, base, file, folder):
+        pack_store.install_pack(file)
+        with pytest.raises(CheckpointError, match="a prompt pack for jpeg2000 is installed"):
+            pack_store.install_pack(file)
+        pack_store.install_pack(file, replace=True)
+        save_pack(make_pack(base, name="newer"), folder / "newer.safetensors")
+        pack_store.install_pack(folder / "newer.safetensors", replace=True)
+        assert [p.name for p in pack_store.stored_packs(default_host())] == ["newer"]
+
+    def test_a_broken_file_is_a_row(self, file):
+        pack_store.install_pack(file)
+        (pack_store.packs_folder() / "bad.safetensors").write_bytes(b"x")
+        rows = {p.name: p for p in pack_store.stored_packs(default_host())}
+        assert rows["bad"].card is None
+        assert "is not a prompt pack" in str(rows["bad"].error)
+        assert rows["wavelets"].error is None
+
+    def test_names_that_are_not_there(self, folder):
+        with pytest.raises(UnknownComponentError, match="there is no prompt pack 'x'"):
+            pack_store.find_pack("x", default_host())
+        with pytest.raises(UnknownComponentError, match="no prompt pack 'x' is installed"):
+            pack_store.remove_pack("x")
+
+    def test_restoring_takes_the_packs_of_this_model(self, file, tiny_weights, base, folder):
+        codec = JPEG2000
+        plain = load(tiny_weights, device="cpu")
+        # The file's weights are half precision, so its hash is that of the model they came from.
+        pack_store.install_pack(file)
+        packed = load(tiny_weights, device="cpu")
+        assert packed.pack_for(codec) == "wavelets"
+        assert (restored(plain, codec) != restored(packed, codec)).any()
+        none = load(tiny_weights, device="cpu", prompts="none")
+        np.testing.assert_array_equal(restored(plain, codec), restored(none, codec))
+        always = load(tiny_weights, device="cpu", prompts=str(file))
+        assert always.pack_for(CodecInfo.unknown()) == "wavelets"
+
+    def test_packs_for_other_models_are_left_alone(self, base, folder, tiny_weights):
+        pack = make_pack(base)
+        stranger = PromptPack(replace(pack.card, base_hash="0" * 64), pack.tensors)
+        save_pack(stranger, folder / "s.safetensors")
+        pack_store.install_pack(folder / "s.safetensors")
+        assert load(tiny_weights, device="cpu").pack_for(JPEG2000) is None
+        with pytest.raises(CheckpointError, match="was made for other weights"):
+            load(tiny_weights, device="cpu", prompts="wavelets")

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from diffir.contracts.picture import Picture
+from diffir.contracts.prompt_pack import Gain
+from diffir.degradations.codec_degradation import CodecDegradation
+from diffir.errors import DataError
+from diffir.host.manager import default_host
+from diffir.perceptual.lpips import Lpips
+from diffir.pictures.writing import write
+from diffir.restore.prompt_packs import load_pack, model_hash, save_pack
+from diffir.restore.restorer import load
+from diffir.train import feature_cache
+from diffir.train.feature_cache import FeatureCache
+from diffir.train.finetuning import FineTuning, Request
+from diffir.train.synthetic import synthetic_picture
+from diffir.train.transfer import Effort, Transfer, decode_rows
+from diffir.train.transfer_crops import CleanPicture, compressed_pairs, draw_crops
+from diffir.train.transfer_judge import Judge, interval
+
+EFFORT = Effort(steps=6, batch=2, judge_every=3)
+
+
+def pixels(seed: int, side: int = 300) -> np.ndarray:
+    return synthetic_picture(side, np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def crops():
+    degradation = CodecDegradation(default_host().codec("mpeg2"), (20.0,))
+    sources = [CleanPicture(pixels(seed), degradation) for seed in range(2)]
+    return draw_crops(sources, count=10, side=64, seed=0)
+
+
+@pytest.fixture
+def base(build_model):
+    return build_model()
+
+
+@pytest.fixture
+def cache(base, crops, tmp_path):
+    return FeatureCache(tmp_path / "features", base, key=model_hash(base), crops=crops)
+
+
+@pytest.fixture
+def judge(base, crops, lpips):
+    return Judge(base, crops[:3], Lpips("alex"))
+
+
+class TestCrops:
+    def test_they_show_what_the_codec_did_to_them(self, crops):
+        assert len(crops) == 10
+        for crop in crops:
+            assert crop.clean.shape == crop.degraded.shape == (64, 64, 3)
+            assert crop.codec.name == "mpeg2"
+        errors = [np.abs(crop.clean.astype(int) - crop.degraded).mean() for crop in crops]
+        assert 0 < np.mean(errors) < 20
+
+    def test_a_seed_is_a_set(self, crops):
+        degradation = CodecDegradation(default_host().codec("mpeg2"), (20.0,))
+        sources = [CleanPicture(pixels(seed), degradation) for seed in range(2)]
+        again = draw_crops(sources, count=10, side=64, seed=0)
+        assert all((a.degraded == b.degraded).all() for a, b in zip(crops, again, strict=True))
+
+    def test_pairs_from_two_folders(self, tmp_path):
+        for seed in range(2):
+            clean = pixels(seed, 96)
+            data = default_host().codec("jpeg").encode(clean, 10)
+            for folder in ("lq", "hq"):
+                (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / "lq" / f"{seed}.jpg").write_bytes(data)
+            write(Picture(clean), tmp_path / "hq" / f"{seed}.png")
+        pairs = compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+        assert [pair.pair.codec.quality for pair in pairs] == [10, 10]
+        crop = draw_crops(pairs, count=1, side=64, seed=0)[0]
+        assert crop.codec.name == "jpeg"
+
+        (tmp_path / "hq" / "1.png").rename(tmp_path / "hq" / "2.png")
+        with pytest.raises(DataError, match="'1' is in one of them alone"):
+            compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+        write(Picture(pixels(1, 90)), tmp_path / "hq" / "1.png")
+        (tmp_path / "hq" / "2.png").unlink()
+        with pytest.raises(DataError, match=r"'1' has 96x96 pixels in .*lq and 90x90 in"):
+            compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+
+
+class TestCache:
+    def test_its_rows_give_what_the_model_gives(self, base, cache, crops):
+        rows = cache.rows([3, 0, 7], torch.device("cpu"))
+        with torch.no_grad():
+            whole, _ = base(rows.encoded.image, rows.codecs)
+            cached = decode_rows(base, rows)
+        torch.testing.assert_close(cached.faithful, whole.faithful, atol=5e-3, rtol=0)
+        torch.testing.assert_close(cached.rich, whole.rich, atol=5e-3, rtol=0)
+        clean = (rows.clean[1].permute(1, 2, 0).numpy() * 255).round()
+        np.testing.assert_array_equal(clean, crops[0].clean)
+
+    def test_it_is_found_again_and_made_anew_for_other_content(self, base, cache, crops):
+        folder = cache.place.parent
+        assert not cache.reused
+        assert FeatureCache(folder, base, key=model_hash(base), crops=crops).reused
+        assert not FeatureCache(folder, base, key="other weights", crops=crops).reused
+        assert not FeatureCache(folder, base, key=model_hash(base), crops=crops[1:]).reused
+
+    def test_it_is_bounded(self, base, cache, crops, monkeypatch):
+        monkeypatch.setattr(feature_cache, "LIMIT_BYTES", 1)
+        other = FeatureCache(cache.place.parent, base, key="other weights", crops=crops)
+        assert not cache.place.exists()
+        assert other.place.exists()
+
+
+class TestTransfer:
+    def test_only_prompts_and_gates_move(self, base, cache, judge):
+        before = model_hash(base)
+        transfer = Transfer(base, cache, judge, EFFORT)
+        first = {n: p.detach().clone() for n, p in transfer.learned.items()}
+        *_, last = transfer.run()
+        assert last.step == 6
+        assert last.best is not None
+        assert model_hash(base) == before
+        assert any((p != first[n]).any() for n, p in transfer.learned.items())
+        assert all(n.startswith(("router.", "decoder.")) for n in transfer.learned)
+
+    def test_the_best_is_what_the_model_has_in_the_end(self, base, cache, judge):
+        transfer = Transfer(base, cache, judge, EFFORT)
+        *_, last = transfer.run()
+        assert judge(transfer.model).lpips.mean == pytest.approx(last.best.lpips.mean, abs=1e-6)
+
+    def test_it_stops_early_without_progress(self, base, cache, judge):
+        still = replace(EFFORT, steps=100, judge_every=1, patience=2, learning_rate=0.0)
+        assert len(list(Transfer(base, cache, judge, still).run())) == 3
+
+    def test_it_stops_when_the_time_is_over(self, base, cache, judge):
+        hurried = replace(EFFORT, steps=1000, seconds=0.01)
+        progress = list(Transfer(base, cache, judge, hurried).run())
+        assert len(progress) < 10
+        assert progress[-1].best is not None
+
+    def test_a_killed_run_ends_as_it_would_have(self, base, cache, judge, tmp_path):
+        whole = Transfer(base, cache, judge, EFFORT)
+        *_, last = whole.run()
+        killed = Transfer(base, cache, judge, EFFORT)
+        for progress in killed.run(tmp_path / "state"):
+            if progress.step == 4:  # one step after the state was written
+                break
+        resumed = Transfer(base, cache, judge, EFFORT)
+        steps = list(resumed.run(tmp_path / "state"))
+        assert [progress.step for progress in steps] == [4, 5, 6]
+        assert steps[-1].best.lpips.mean == pytest.approx(last.best.lpips.mean, abs=1e-6)
+        for name, value in whole.best.items():
+            torch.testing.assert_close(resumed.best[name], value)
+        assert not (tmp_path / "state").exists()
+
+    def test_the_state_of_another_run_is_not_taken(self, base, cache, judge, tmp_path):
+        for progress in Transfer(base, cache, judge, EFFORT).run(tmp_path / "state"):
+            if progress.step == 3:
+                break
+        (tmp_path / "broken").write_bytes(b"x")
+        for path, seed in (("state", 1), ("broken", 0), ("missing", 0)):
+            other = Transfer(base, cache, judge, replace(EFFORT, seed=seed))
+            assert next(other.run(tmp_path / path)).step == 1
+
+    def test_everything_trains_in_full(self, base, cache, judge):
+        transfer = Transfer(base, cache, judge, replace(EFFORT, full=True))
+        assert transfer.parameters == sum(p.numel() for p in base.parameters())
+        list(transfer.run())
+        assert (transfer.model.encoder.stem.weight != base.encoder.stem.weight).any()
+
+    def test_a_loss_that_is_not_a_number(self, base, cache, judge):
+        transfer = Transfer(base, cache, judge, replace(EFFORT, learning_rate=1e30))
+        with pytest.raises(DataError, match=r"the loss became (nan|inf) at step"):
+            list(transfer.run())
+
+
+class TestJudge:
+    def test_the_base_gains_nothing_on_itself(self, base, judge):
+        verdict = judge(base)
+        assert verdict.lpips == Gain(0.0, 0.0, 0.0)
+        assert verdict.mean_psnr == verdict.base_psnr
+
+    def test_two_crops_at_least(self, base, crops, lpips):
+        with pytest.raises(DataError, match="expected two crops or more to judge on, got 1"):
+            Judge(base, crops[:1], Lpips("alex"))
+
+    def test_interval(self):
+        gain = interval(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+        assert gain.mean == 2.5
+        assert gain.high - gain.mean == pytest.approx(1.96 * 1.2910 / 2, rel=1e-3)
+        assert gain.mean - gain.low == pytest.approx(gain.high - gain.mean)
+
+
+class TestFineTuning:
+    @pytest.fixture
+    def request_of(self, tmp_path, tiny_weights, lpips, monkeypatch):
+        monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
+
+        def build(pictures=1, side=400, **changes) -> Request:
+            folder = tmp_path / f"{pictures}-{side}"
+            for seed in range(pictures):
+                write(Picture(pixels(seed, side)), folder / f"{seed}.png", overwrite=True)
+            given = {"data": folder, "crops": 8, "effort": EFFORT, **changes}
+            return Request("mpeg2", model=str(tiny_weights), **given)
+
+        return build
+
+    @pytest.mark.parametrize("pictures", [1, 5])
+    def test_from_pictures_to_a_pack_that_restores(self, pictures, request_of, tmp_path):
+        request = request_of(pictures)
+        tuning = FineTuning(request, default_host())
+        *_, last = tuning.transfer.run()
+        save_pack(tuning.pack(last.best), tmp_path / "p.safetensors")
+        card = load_pack(tmp_path / "p.safetensors").card
+        assert (card.name, card.codecs, card.pictures) == ("mpeg2", ("mpeg2",), pictures)
+        assert card.levels == default_host().codec("mpeg2").spec.levels
+        restorer = load(request.model, device="cpu", prompts=str(tmp_path / "p.safetensors"))
+        assert restorer.pack == "mpeg2"
+
+    def test_pictures_that_are_too_small(self, request_of):
+        with pytest.raises(DataError, match=r"48x48 pixels, at least 64x64 are needed"):
+            FineTuning(request_of(side=48), default_host())
+        with pytest.raises(DataError, match="too small to learn from and to judge on"):
+            FineTuning(request_of(side=96), default_host())
+
+    def test_a_picture_that_was_compressed_already(self, request_of):
+        request = request_of()
+        data = default_host().codec("jpeg").encode(pixels(0), 10)
+        (request.data / "bad.jpg").write_bytes(data)
+        with pytest.raises(DataError, match=r"bad.jpg was compressed already, by jpeg at q"):
+            FineTuning(request, default_host())
+
+    def test_either_pictures_or_pairs(self, request_of):
+        with pytest.raises(DataError, match="expected either clean pictures or pairs"):
+            FineTuning(request_of(data=None), default_host())
