@@ -50,7 +50,7 @@ def test_any_size_and_depth(restorer, size, dtype):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_heads_at_zero_change_nothing(build_model, dtype):
     model = build_model()
-    for head in (model.decoder.faithful_head, model.decoder.rich_head):
+    for head in (model.decoder.faithful_head, model.decoder.detail.head):
         torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(head.bias)
     picture = Picture(noise(150, 140, dtype))
@@ -165,7 +165,7 @@ def test_half_precision_is_near(build_model, dtype, steps):
 
 def test_a_mistake_of_the_model_is_no_shortage_of_memory(build_model):
     model = build_model()
-    model.decoder.rich_head = torch.nn.Conv2d(5, 12, 3)
+    model.decoder.detail.head = torch.nn.Conv2d(5, 12, 3)
     with pytest.raises(RuntimeError, match="expected input"):
         Restorer(model, device=CPU).estimate(Picture(gradient(32, 32)))
 
