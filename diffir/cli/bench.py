@@ -28,7 +28,10 @@ def bench(
     folder: Annotated[Path, typer.Argument(help="Clean pictures, such as LIVE1.")],
     task: Annotated[
         list[str] | None,
-        typer.Option(help="Such as jpeg-10. Repeatable. All levels of all codecs without it."),
+        typer.Option(
+            help="Such as jpeg-10, or 'method' for the 21 of MoE-DiffIR. Repeatable. All levels of "
+            "all codecs without it."
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help=f"A recipe's name or a weights file; '{NO_MODEL}' for no model.")
@@ -59,7 +62,7 @@ def bench(
     Each is degraded by each task, restored, and compared with what it was. The unrestored picture
     is measured too.
     """
-    from diffir.degradations.tasks import find_task, tasks
+    from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
     from diffir.evaluate.metrics import load_metrics
     from diffir.evaluate.report import to_json, to_markdown
@@ -74,7 +77,7 @@ def bench(
     items = expand([str(folder)], suffixes=suffixes_of(host))[:limit]
     plan = Plan(
         pictures=[item.path for item in items],
-        tasks=[find_task(host, name) for name in task] if task else tasks(host),
+        tasks=select_tasks(host, task or ()),
         restorer=None if model == NO_MODEL else load(model, device=device, host=host),
         fidelities=fidelity or (DEFAULT_FIDELITY, 1.0),
         seed=seed,

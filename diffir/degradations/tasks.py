@@ -2,6 +2,7 @@
 
     jpeg-10, hevc-42      a codec and a level on its own scale, any level
     double-jpeg           a degradation that a plugin registered
+    method                the 21 tasks of MoE-DiffIR, in its order
 
 A codec's benchmark levels are tasks without being registered one by one.
 """
@@ -17,6 +18,8 @@ from diffir.degradations.codec_degradation import CodecDegradation
 from diffir.errors import ComponentError, UnknownComponentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from diffir.contracts.codec import CodecSpec
@@ -25,6 +28,22 @@ if TYPE_CHECKING:
     from diffir.host.manager import Host
 
 logger = logging.getLogger("diffir")
+
+METHOD = "method"
+METHOD_TASKS = tuple(
+    f"{codec}-{level}"
+    for codec, levels in (
+        ("jpeg", (10, 15, 20)),
+        ("vvc", (47, 42, 37)),
+        ("hevc", (47, 42, 37)),
+        ("webp", (1, 5, 10)),
+        ("cheng2020-psnr", (1, 2, 3)),
+        ("cheng2020-ssim", (1, 2, 3)),
+        ("generative", (1, 2, 3)),
+    )
+    for level in levels
+)
+"""Three levels of seven codecs, of which four come with diffir-vvc and diffir-learned."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,18 @@ def tasks(host: Host) -> tuple[Task, ...]:
     )
 
 
+def select_tasks(host: Host, names: Sequence[str]) -> tuple[Task, ...]:
+    """The tasks of these names, of which "method" stands for `METHOD_TASKS`; all without any.
+
+    Raises:
+        As `find_task`.
+    """
+    if not names:
+        return tasks(host)
+    singles = [one for name in names for one in (METHOD_TASKS if name == METHOD else (name,))]
+    return tuple(find_task(host, name) for name in dict.fromkeys(singles))
+
+
 def find_task(host: Host, name: str) -> Task:
     """The task of that name: a registered degradation, or a codec and any level of its scale.
 
@@ -72,6 +103,11 @@ def find_task(host: Host, name: str) -> Task:
         quality = _number(level)
         if quality is not None:
             return Task(name, CodecDegradation(host.codec(codec), [quality]))
+    if name in METHOD_TASKS:
+        raise UnknownComponentError(
+            f"task '{name}' of the method needs the codec '{codec}', which is not installed",
+            hint="Install the plugins diffir-vvc and diffir-learned: see plugins/README.md.",
+        )
     known = [*(task.name for task in tasks(host)), *registered]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     raise UnknownComponentError(

@@ -98,7 +98,7 @@ class CompensatedDecoder(nn.Module):
         """See `diffir.contracts.interfaces.Decoder.decode`."""
         maps = self._trunk(latent, encoded.features, routing.degradation)
         faithful = self._faithful(maps, encoded)
-        detail = F.pixel_shuffle(self.detail(maps[1:], routing.degradation), 2)
+        detail = self.detail(maps[1:], routing.degradation)
         # Detached: what makes the rich estimate pretty must not make the faithful one wrong.
         return Decoded(faithful, faithful.detach() + detail)
 

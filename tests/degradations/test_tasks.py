@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffir.contracts.picture import Picture
-from diffir.degradations.tasks import find_task, tasks
+from diffir.degradations.tasks import METHOD_TASKS, find_task, select_tasks, tasks
 from diffir.errors import CodecError, UnknownComponentError
 from diffir.host import builtins
 from diffir.host.hookspecs import hookimpl
@@ -72,3 +72,22 @@ class TestFindTask:
     def test_a_level_off_the_scale(self, level):
         with pytest.raises(CodecError, match=f"'jpeg' has no level {level}"):
             find_task(default_host(), f"jpeg-{level}")
+
+
+class TestSelectTasks:
+    def test_all_without_names(self):
+        names = [task.name for task in select_tasks(default_host(), ())]
+        assert names == [task.name for task in tasks(default_host())]
+
+    def test_each_once_in_the_order_given(self):
+        chosen = select_tasks(default_host(), ("webp-5", "jpeg-10", "webp-5"))
+        assert [task.name for task in chosen] == ["webp-5", "jpeg-10"]
+
+    def test_the_method_has_21(self):
+        assert len(set(METHOD_TASKS)) == 21
+
+    def test_the_methods_tasks_without_the_plugins(self):
+        bare = Host([("diffir", "built in", builtins)])
+        with pytest.raises(UnknownComponentError, match=r"task 'vvc-47' of the method") as caught:
+            select_tasks(bare, ("method",))
+        assert "diffir-vvc and diffir-learned" in caught.value.hint
