@@ -1,4 +1,4 @@
-"""What detail adds can have no checkerboard: it is flat below, and zero at half the sampling rate."""
+"""Detail can have no checkerboard: its filter is zero at half the sampling rate."""
 
 from __future__ import annotations
 
