@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +12,12 @@ import typer
 from diffir.cli.console import FAILED, print_error, tracing
 from diffir.cli.inputs import expand_each, suffixes_of
 from diffir.cli.outputs import Job, plan
+from diffir.cli.restore_job import job_record, plan_job, run_job, say
 from diffir.errors import DiffirError, PictureError
 from diffir.host.manager import Host
 
 if TYPE_CHECKING:
     from diffir.contracts.picture import Picture
-    from diffir.restore.restorer import Restorer
 
 
 def restore(
@@ -39,6 +37,12 @@ def restore(
     fidelity: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="0 looks best, 1 is closest to the input's truth."),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the changes to apply. By how hard the compression was."
+        ),
     ] = None,
     codec: Annotated[
         str | None, typer.Option(help="What compressed the pictures, where the file cannot tell.")
@@ -93,7 +97,7 @@ def restore(
     skipped = [job for job in jobs if skip_existing and job.target.exists()]
     todo = [job for job in jobs if job not in skipped]
     for job in skipped:
-        _say(_record(job, status="skipped"), as_json=as_json)
+        say(job_record(job, status="skipped"), as_json=as_json)
     if not todo:
         raise typer.Exit(FAILED if missing else 0)
 
@@ -108,6 +112,7 @@ def restore(
         steps=steps,
         seed=seed,
         fidelity=DEFAULT_FIDELITY if fidelity is None else fidelity,
+        strength=strength,
         prompts=prompts,
         host=host,
     )
@@ -115,8 +120,8 @@ def restore(
     def work(job: Job) -> dict[str, Any]:
         picture = _read(job, host, codec=codec, quality=quality)
         if dry:
-            return _planned(job, picture, restorer)
-        return _restored(job, picture, restorer, overwrite=overwrite)
+            return plan_job(job, picture, restorer)
+        return run_job(job, picture, restorer, overwrite=overwrite)
 
     failed = bool(missing)
     with _progress(len(todo), shown=not as_json and not dry) as advance:
@@ -128,11 +133,11 @@ def restore(
                     raise
                 failed = True
                 print_error(error, about=job)
-                record = _record(job, status="failed", error=error.message, hint=error.hint)
+                record = job_record(job, status="failed", error=error.message, hint=error.hint)
                 if as_json:
-                    _say(record, as_json=True)
+                    say(record, as_json=True)
             else:
-                _say(record, as_json=as_json)
+                say(record, as_json=as_json)
             advance()
     if failed:
         raise typer.Exit(FAILED)
@@ -185,90 +190,6 @@ def _read(job: Job, host: Host, *, codec: str | None, quality: float | None) -> 
         )
     facts = picture.codec.with_user_facts(name=codec, quality=quality, scale=scale)
     return picture.with_pixels(picture.pixels, codec=facts)
-
-
-def _planned(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
-    from diffir.restore.tiling import count
-
-    tile = restorer.choose_tile()
-    return {
-        **_record(job, status="planned"),
-        **_facts(picture),
-        "router": "told by the file" if picture.codec.known else "judges by the pixels",
-        "prompts": restorer.pack_for(picture.codec),
-        "tile": tile,
-        "tiles": count(picture.height, picture.width, tile),
-        "device": str(restorer.device),
-        "steps": restorer.steps,
-        "fidelity": restorer.fidelity,
-    }
-
-
-def _restored(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) -> dict[str, Any]:
-    from diffir.pictures.writing import check_target, write
-    from diffir.restore.memory import peak_bytes
-
-    check_target(picture, job.target, overwrite=overwrite)  # before the work, not after it
-    started = time.perf_counter()
-    estimates = restorer.estimate(picture)
-    write(estimates.at(restorer.fidelity), job.target, overwrite=overwrite)
-    return {
-        **_record(job, status="restored"),
-        **_facts(picture),
-        "experts": [round(share, 4) for share in estimates.experts],
-        "prompts": restorer.pack_for(picture.codec),
-        "tile": estimates.tile,
-        "fidelity": restorer.fidelity,
-        "seconds": round(time.perf_counter() - started, 3),
-        "peak_bytes": peak_bytes(restorer.device),
-    }
-
-
-def _facts(picture: Picture) -> dict[str, Any]:
-    codec = picture.codec
-    return {
-        "width": picture.width,
-        "height": picture.height,
-        "codec": codec.name,
-        "quality": codec.quality,
-        "severity": codec.severity,
-        "quantizer": codec.quantizer,
-        "subsampling": codec.subsampling,
-        "bits_per_pixel": codec.bits_per_pixel,
-        "sources": dict(codec.sources),
-    }
-
-
-def _record(job: Job, *, status: str, **more: Any) -> dict[str, Any]:
-    return {
-        "input": str(job.item.path),
-        "output": str(job.target),
-        "status": status,
-        **more,
-    }
-
-
-def _say(record: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(record))
-        return
-    line = f"{record['input']} -> {record['output']}"
-    if record["status"] == "skipped":
-        line += ": exists, skipped"
-    else:
-        known = record["codec"] or "unknown codec"
-        quality = "" if record["quality"] is None else f" {record['quality']:g}"
-        line += f": {known}{quality}, {record['width']}x{record['height']}"
-    if record.get("prompts"):
-        line += f", prompts {record['prompts']}"
-    if record["status"] == "restored":
-        line += f", {record['seconds']:.1f} s"
-    elif record["status"] == "planned":
-        line += (
-            f", router {record['router']}, {record['tiles']} tiles of {record['tile']} px "
-            f"on {record['device']}"
-        )
-    typer.echo(line)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class PromptRouter(Protocol):
 
         Args:
             latent: `(B,C,h,w)`, any h and w from 1 up, of the model's dtype and device.
-            codecs: one per picture; each may be unknown, then the router judges by the latent.
+            codecs: one per picture; each may be unknown, or of a codec from elsewhere.
         """
         ...
 

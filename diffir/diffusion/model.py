@@ -65,7 +65,7 @@ class RestorationModel(nn.Module):
 
         Args:
             image: `(B,3,H,W)` in [0,1]; H and W multiples of `multiple`.
-            codecs: one per picture; unknown ones are judged by their latents.
+            codecs: one per picture; each may be unknown.
             steps: 1 starts from the degraded latent; more is ancestral sampling from noise.
             generator: noise of the many-step sampler.
 

@@ -5,7 +5,8 @@
                         v
                       [window blocks -> norm -> prompt pool -> prompt map 1] ...
 
-The gate of each pool sees the level's tokens plus an embedding of the degradation.
+The gate of each pool sees the level's tokens plus an embedding of the degradation. Where neither
+file nor user says what that is, the degradation encoder can be asked first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from diffir.contracts.interfaces import Routing
+from diffir.moe.degradation_encoder import DegradationEncoder
 from diffir.moe.degradation_prior import DegradationPrior
 from diffir.moe.prompts import PromptPool
 from diffir.moe.windows import WindowBlock
@@ -35,7 +37,7 @@ class MoERouter(nn.Module):
         levels: U-Net levels to serve.
         experts: basic prompts N per level.
         top_k: prompts that take part at each token, K.
-        codecs: codec names that the degradation prior knows.
+        codecs: codec names that prior and degradation encoder know.
         blocks: window blocks per level.
     """
 
@@ -62,11 +64,12 @@ class MoERouter(nn.Module):
         self.downs = nn.ModuleList(
             nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(levels - 1)
         )
-        self.prior = DegradationPrior(latent_channels=latent_channels, width=width, codecs=codecs)
+        self.prior = DegradationPrior(width=width, codecs=codecs)
+        self.degradation_encoder = DegradationEncoder(codecs=codecs)
 
     def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """See `diffir.contracts.interfaces.PromptRouter.route`."""
-        degradation = self.prior(latent, codecs)  # (B,D)
+        degradation = self.prior(codecs)  # (B,D)
         x = self.stem(latent)
         prompts, shares = [], []
         for level, (block, norm, pool) in enumerate(
@@ -81,6 +84,14 @@ class MoERouter(nn.Module):
             x = tokens.permute(0, 3, 1, 2)
         return Routing(tuple(prompts), torch.stack(shares).mean(dim=0), degradation)
 
-    def auxiliary_loss(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
-        """The degradation prior's own loss; the trainer adds it where a router has this method."""
-        return self.prior.loss(latent, codecs)
+    def knows(self, codec: CodecInfo) -> bool:
+        """Whether the codec and its severity say something to this router."""
+        return self.prior.describe(codec) is not None
+
+    def identify(self, image: Tensor) -> CodecInfo:
+        """What pressed one picture: see `DegradationEncoder.identify`."""
+        return self.degradation_encoder.identify(image)
+
+    def auxiliary_loss(self, image: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
+        """The degradation encoder's loss, for the stage that trains it."""
+        return self.degradation_encoder.loss(image, codecs)

@@ -12,6 +12,7 @@ from diffir.restore.tensors import add_residual
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from diffir.contracts.codec import CodecInfo
     from diffir.contracts.picture import Picture
 
 DEFAULT_FIDELITY = 0.1
@@ -28,7 +29,8 @@ class Estimates:
     two estimates fit into memory.
 
     faithful, rich: `(H,W,3) float16`, in units of the full range. experts: mean share of each
-    expert prompt. tile: side of the tiles in the end, in pixels.
+    expert prompt. tile: side of the tiles in the end, in pixels. told: what the model was told of
+    the codec. strength: share of the differences that is let through, in [0,1].
     """
 
     picture: Picture
@@ -36,6 +38,8 @@ class Estimates:
     rich: NDArray[np.float16]
     experts: tuple[float, ...]
     tile: int
+    told: CodecInfo
+    strength: float = 1.0
 
     def at(self, fidelity: float = DEFAULT_FIDELITY) -> Picture:
         """The picture at a setting of the dial: 0 is rich, 1 is faithful; no second run.
@@ -50,6 +54,7 @@ class Estimates:
             rows = slice(top, top + ROWS_AT_ONCE)
             rich = self.rich[rows].astype(np.float32)
             residual = rich + fidelity * (self.faithful[rows].astype(np.float32) - rich)
+            residual *= self.strength
             restored[rows] = add_residual(
                 self.picture.pixels[rows], residual, gray=self.picture.gray
             )

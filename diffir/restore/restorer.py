@@ -1,6 +1,7 @@
 """Picture to picture: the object that people hold.
 
     Picture -> tiles -> RestorationModel -> residuals, blended -> Estimates -> fidelity -> Picture
+            '-> what is known, or seen, of its codec -> strength -'
 
 Device moves happen here and nowhere else.
 """
@@ -17,6 +18,7 @@ from diffir.host.manager import default_host
 from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
+from diffir.restore.guard import strength_for, what_is_told
 from diffir.restore.memory import choose_tile, is_out_of_memory
 from diffir.restore.pack_store import find_pack, stored_packs
 from diffir.restore.prompt_packs import extend, load_pack, model_hash
@@ -47,6 +49,8 @@ class Restorer:
         tile: side of a tile in pixels; None chooses by free memory before each picture.
         steps: 1 starts from the degraded latent; more samples from noise.
         seed: of that noise. fidelity: default of the dial, 0 rich to 1 faithful.
+        strength: share of the model's changes to let through, in [0,1]; None chooses by how hard
+            the picture was compressed.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
 
@@ -64,6 +68,7 @@ class Restorer:
         steps: int = 1,
         seed: int = 0,
         fidelity: float = DEFAULT_FIDELITY,
+        strength: float | None = None,
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
     ) -> None:
@@ -82,6 +87,7 @@ class Restorer:
         self.steps = steps
         self.seed = seed
         self.fidelity = fidelity
+        self.strength = strength
 
     def __call__(self, picture: Picture) -> Picture:
         """Restore a picture of any size; metadata and alpha ride along."""
@@ -113,39 +119,51 @@ class Restorer:
         """The name of the prompt pack that serves pictures of a codec, if any."""
         return self.pack or self.pack_of.get(codec.name or "")
 
+    @torch.inference_mode()
+    def judge(self, picture: Picture) -> tuple[CodecInfo, float]:
+        """What the model is told of a picture's codec, and the share of its changes let through."""
+        served = self.pack_for(picture.codec) is not None
+        told = picture.codec if served else what_is_told(self.model, picture)
+        known = picture.codec.severity
+        guarded = strength_for(told.severity if known is None else known)
+        return told, guarded if self.strength is None else self.strength
+
     def choose_tile(self) -> int:
         """The side of the tiles that the next picture is cut into."""
         return self.tile or choose_tile(self.model, self.device)
 
     @torch.inference_mode()
     def _estimate(self, picture: Picture, tile: int) -> Estimates:
+        pack = self.pack_for(picture.codec)
+        told, strength = self.judge(picture)
         shape = (picture.height, picture.width, 3)
         faithful, rich = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
         for place in cut(picture.height, picture.width, tile):
             pixels = picture.pixels[place.rows, place.columns]
-            *residuals, experts = self._run(pixels, picture.codec, generator)
+            *residuals, share = self._run(pixels, told, pack, generator)
             for total, residual in zip((faithful, rich), residuals, strict=True):
                 total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
-            shares.append((pixels.size, experts))
+            shares.append((pixels.size, share))
         areas = [area for area, _ in shares]
-        mean = np.average([experts for _, experts in shares], axis=0, weights=areas)
-        return Estimates(picture, faithful, rich, tuple(float(share) for share in mean), tile)
+        mean = np.average([share for _, share in shares], axis=0, weights=areas)
+        experts = tuple(float(share) for share in mean)
+        return Estimates(picture, faithful, rich, experts, tile, told, strength)
 
     def _run(
         self,
         pixels: NDArray[np.uint8] | NDArray[np.uint16],
-        codec: CodecInfo,
+        told: CodecInfo,
+        pack: str | None,
         generator: torch.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Residuals `(h,w,3)` of the two estimates, and the experts' shares `(E,)`."""
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        name = self.pack_for(codec)
-        model = self.model if name is None else self.extended[name]
-        decoded, routing = model(image, [codec], steps=self.steps, generator=generator)
+        model = self.model if pack is None else self.extended[pack]
+        decoded, routing = model(image, [told], steps=self.steps, generator=generator)
 
         def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
             difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
@@ -165,6 +183,7 @@ def load(
     steps: int = 1,
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
+    strength: float | None = None,
     prompts: str = "auto",
     host: Host | None = None,
 ) -> Restorer:
@@ -190,6 +209,7 @@ def load(
         steps=steps,
         seed=seed,
         fidelity=fidelity,
+        strength=strength,
         packs=packs,
         pack=pack,
     )

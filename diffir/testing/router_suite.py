@@ -33,7 +33,7 @@ class RouterSuite(Suite):
 
     latent_channels: of the latents that the router was built for; the recipe's
     `encoder.latent_channels`. The default is that of `moe-diffir-tiny`.
-    A method `auxiliary_loss(latent, codecs)`, where there is one, counts for the gradients.
+    A method `auxiliary_loss(image, codecs)`, where there is one, counts for the gradients.
     """
 
     latent_channels: ClassVar[int] = 32
@@ -86,7 +86,7 @@ class RouterSuite(Suite):
                 weights.isfinite().all(),
                 expected=f"a routing for {codecs[0]}",
                 got="infinity or NaN",
-                fix="Judge by the latent where the codec's name or severity is not known.",
+                fix="Fall back on something where the codec's name or severity is not known.",
             )
 
     def test_values_are_finite(self, router: PromptRouter) -> None:
@@ -133,4 +133,4 @@ class RouterSuite(Suite):
         auxiliary_loss = getattr(module, "auxiliary_loss", None)
         if auxiliary_loss is None:
             return ()
-        return (auxiliary_loss(inputs.latent(self.latent_channels), CODECS[: inputs.batch]),)
+        return (auxiliary_loss(inputs.image(3, 8), CODECS[: inputs.batch]),)

@@ -5,6 +5,8 @@
     prompts       router, conditioner, denoiser's injections and attentions
                                      predict v of clean latents given the degraded one (L_SD), and
                                      the clean latent in one step
+    degradation   router's degradation encoder
+                                     name codec and severity, from the pixels
     compensator   encoder, decoder, router
                                      restore without the prior, L1 and squared error
     faithful      everything         one-step restoration, end to end, L1 and squared error
@@ -37,12 +39,11 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.train.pairs import Batch
 
-AUXILIARY_WEIGHT = 0.05
 BALANCE_WEIGHT = 0.01
 DIFFUSION_WEIGHT = 0.05
 DIFFUSION_EVERY = 4
-LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
-ADVERSARIAL_WEIGHT = 0.04
+LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.4}
+ADVERSARIAL_WEIGHT = 0.06
 ADVERSARIAL_FROM = 150
 RICH_L1_WEIGHT = 0.5
 
@@ -117,7 +118,7 @@ class PromptsStage:
                 yield from module.parameters()
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """V at random timesteps, the clean latent in one step, and the router's own loss."""
+        """V at random timesteps, the clean latent in one step, and no expert left idle."""
         with torch.no_grad():
             clean = model.encoder.encode(batch.clean).latent
             degraded = model.encoder.encode(batch.degraded).latent
@@ -125,7 +126,28 @@ class PromptsStage:
         prompts = routing.prompts
         restored = sample_one_step(model.denoiser.predict_clean, degraded, prompts, context)
         loss = _diffusion_loss(model, clean, prompts, context) + F.l1_loss(restored, clean)
-        return loss + _router_loss(model, degraded, batch, routing), restored
+        return loss + _balance_loss(routing), restored
+
+
+class DegradationStage:
+    """Learn to see which codec pressed a picture, and how hard."""
+
+    critic: PatchDiscriminator | None = None
+
+    def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
+        """The router's; only its degradation encoder gets gradients."""
+        yield from model.get_submodule("router").parameters()
+
+    def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        """The router's own loss."""
+        own_loss = getattr(model.router, "auxiliary_loss", None)
+        if own_loss is None:
+            raise RecipeError(
+                f"{type(model.router).__name__} cannot learn to see degradations",
+                hint="Give the router a method auxiliary_loss(image, codecs), or leave this stage "
+                "out.",
+            )
+        return cast("Tensor", own_loss(batch.degraded, batch.codecs)), batch.degraded
 
 
 class CompensatorStage:
@@ -140,12 +162,11 @@ class CompensatorStage:
         yield from model.get_submodule("router").parameters()
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Error of the faithful estimate from the degraded latent as it is; the router's upkeep."""
+        """Error of the faithful estimate from the degraded latent as it is; no idle expert."""
         encoded = model.encoder.encode(batch.degraded)
         routing = model.router.route(encoded.latent, batch.told)
         faithful = _faithful(model, encoded.latent, encoded, routing)
-        loss = error(faithful, batch.clean)
-        return loss + _router_loss(model, encoded.latent, batch, routing), faithful
+        return error(faithful, batch.clean) + _balance_loss(routing), faithful
 
 
 class FaithfulStage:
@@ -164,8 +185,7 @@ class FaithfulStage:
         prompts = routing.prompts
         clean = sample_one_step(model.denoiser.predict_clean, encoded.latent, prompts, context)
         faithful = _faithful(model, clean, encoded, routing)
-        loss = error(faithful, batch.clean)
-        loss = loss + _router_loss(model, encoded.latent, batch, routing)
+        loss = error(faithful, batch.clean) + _balance_loss(routing)
         if step % DIFFUSION_EVERY == 0:
             with torch.no_grad():
                 target = model.encoder.encode(batch.clean).latent
@@ -231,26 +251,22 @@ def _diffusion_loss(
     return F.mse_loss(model.denoiser(noisy, timesteps, prompts, context), target)
 
 
-def _router_loss(model: RestorationModel, latent: Tensor, batch: Batch, routing: Routing) -> Tensor:
-    """The router's own loss, where it has one, and a price on leaving experts idle.
+def _balance_loss(routing: Routing) -> Tensor:
+    """A price on leaving experts idle.
 
-    The price, the squared coefficient of variation of the experts' shares over the batch (Shazeer
-    et al., 2017), is ours: the method has none, and without it three of the seven experts took
-    every token of every codec within a thousand steps.
+    The squared coefficient of variation of the experts' shares over the batch (Shazeer et al.,
+    2017). It is ours: the method has none, and without it three of the seven experts took every
+    token of every codec within a thousand steps.
     """
     shares = routing.weights.mean(dim=0)
-    loss = BALANCE_WEIGHT * shares.var(correction=0) / shares.mean().square()
-    own_loss = getattr(model.router, "auxiliary_loss", None)
-    if own_loss is not None:
-        # Detached: an encoder that also serves the naming of codecs lost .4 dB of restoration.
-        loss = loss + AUXILIARY_WEIGHT * cast("Tensor", own_loss(latent.detach(), batch.codecs))
-    return loss
+    return BALANCE_WEIGHT * shares.var(correction=0) / shares.mean().square()
 
 
 STAGES: dict[str, type[Stage]] = {
     "autoencoder": AutoencoderStage,
     "prior": PriorStage,
     "prompts": PromptsStage,
+    "degradation": DegradationStage,
     "compensator": CompensatorStage,
     "faithful": FaithfulStage,
     "rich": RichStage,

@@ -94,11 +94,12 @@ class TestWork:
         assert outcome.code == 0, outcome.err
         first, second, _ = records(outcome)
         assert (first["status"], first["tiles"], first["device"]) == ("planned", 1, "cpu")
-        assert first["router"] == "told by the file"
-        assert (second["router"], second["tiles"]) == ("judges by the pixels", 4 * 3)
+        assert first["seen_in_pixels"] is False
+        assert first["told"]["codec"] == "jpeg"
+        assert (second["seen_in_pixels"], second["tiles"]) == (True, 4 * 3)
         assert not (tmp_path / "out").exists()
         words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan").out
-        assert "router told by the file, 1 tiles of" in words
+        assert ", 1 tiles of" in words
 
 
 class TestExisting:

@@ -49,7 +49,7 @@ def test_what_is_known_of_the_codec_changes_the_routing(router):
             assert not torch.allclose(*maps, atol=1e-4)
 
 
-def test_a_codec_that_the_router_does_not_know_is_judged_by_the_latent(router):
+def test_a_codec_that_the_router_does_not_know_is_like_none(router):
     foreign, blind = router.route(latents(), [FOREIGN]), router.route(latents(), [BLIND])
     assert torch.equal(foreign.weights, blind.weights)
 
@@ -64,9 +64,18 @@ def test_a_batch_of_known_and_unknown_is_its_pictures_one_by_one(router):
             torch.testing.assert_close(one[0], many[index])
 
 
-def test_the_auxiliary_loss_is_the_priors(router):
-    x = latents(2)
-    assert router.auxiliary_loss(x, [JPEG, BLIND]) == router.prior.loss(x, [JPEG, BLIND])
+def test_what_it_knows(router):
+    assert router.knows(JPEG)
+    assert router.knows(WEBP)
+    for codec in (BLIND, FOREIGN, CodecInfo(name="jpeg")):
+        assert not router.knows(codec)
+
+
+def test_looking_and_learning_to_look_are_the_degradation_encoders(router):
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    encoder = router.degradation_encoder
+    assert router.auxiliary_loss(image, [JPEG, BLIND]) == encoder.loss(image, [JPEG, BLIND])
+    assert router.identify(image) == encoder.identify(image)
 
 
 def test_experts_and_top_k_reach_every_pool():

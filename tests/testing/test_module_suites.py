@@ -304,10 +304,10 @@ def test_optional_methods_count_for_the_gradients():
     class WithLoss(SmallRouter):
         def __init__(self):
             super().__init__()
-            self.judge = nn.Linear(CHANNELS, 1)
+            self.judge = nn.Linear(3, 1)
 
-        def auxiliary_loss(self, latent, codecs):
-            return self.judge(latent.mean(dim=(2, 3))).square().mean()
+        def auxiliary_loss(self, image, codecs):
+            return self.judge(image.mean(dim=(2, 3))).square().mean()
 
     RouterSuite().test_gradients_reach_the_declared_parameters(WithLoss())
 

@@ -20,17 +20,23 @@ PREFIXES = {
     "autoencoder": ("encoder.", "decoder."),
     "prior": ("denoiser.",),
     "prompts": ("router.", "conditioner."),
+    "degradation": ("router.",),
     "compensator": ("encoder.", "decoder.", "router."),
     "faithful": ("",),
     "rich": ("decoder.detail.",),
 }
 
+LOOKING = "router.degradation_encoder"
 UNREACHED = {
     "autoencoder": {
         f"decoder.{part}" for part in ("fusions", "faithful_head", "detail", "prompts")
     },
-    "compensator": {"decoder.latent_head", "decoder.detail", "router.pools"},
-    "faithful": {"decoder.latent_head", "decoder.detail"},
+    "degradation": {
+        f"router.{part}" for part in ("stem", "blocks", "norms", "pools", "downs", "prior")
+    },
+    "prompts": {LOOKING},
+    "compensator": {"decoder.latent_head", "decoder.detail", "router.pools", LOOKING},
+    "faithful": {"decoder.latent_head", "decoder.detail", LOOKING},
 }
 """What a stage trains in name only: its loss does not ask for these heads."""
 
@@ -104,15 +110,11 @@ def test_the_prior_sees_no_prompts(model, batch):
     assert loss((JPEG, JPEG)) == loss((CodecInfo.unknown(),) * 2)
 
 
-def test_naming_codecs_does_not_teach_the_encoder(model, batch, monkeypatch):
-    def gradient(weight):
-        monkeypatch.setattr("diffir.train.stages.AUXILIARY_WEIGHT", weight)
-        model.zero_grad()
-        torch.manual_seed(0)
-        find_stage("faithful")().loss(model, batch, 1)[0].backward()
-        return model.encoder.stem.weight.grad.clone()
-
-    assert torch.equal(gradient(0.0), gradient(10.0))
+def test_a_router_that_cannot_learn_to_see(model, batch, monkeypatch):
+    monkeypatch.delattr("diffir.moe.router.MoERouter.auxiliary_loss")
+    with pytest.raises(RecipeError, match="MoERouter cannot learn to see degradations") as caught:
+        find_stage("degradation")().loss(model, batch, 0)
+    assert "auxiliary_loss(image, codecs)" in caught.value.hint
 
 
 class OneTrunk(torch.nn.Module):

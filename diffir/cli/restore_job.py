@@ -1,0 +1,127 @@
+"""One file of `diffir restore`: planned or restored, and what is told of it.
+
+A record is what `--json` prints; people get a line of it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from diffir.cli.outputs import Job
+    from diffir.contracts.codec import CodecInfo
+    from diffir.contracts.picture import Picture
+    from diffir.restore.restorer import Restorer
+
+
+def plan_job(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
+    """What would be done."""
+    from diffir.restore.tiling import count
+
+    tile = restorer.choose_tile()
+    told, strength = restorer.judge(picture)
+    return {
+        **job_record(job, status="planned"),
+        **_facts(picture),
+        **_judged(picture, told, strength),
+        "prompts": restorer.pack_for(picture.codec),
+        "tile": tile,
+        "tiles": count(picture.height, picture.width, tile),
+        "device": str(restorer.device),
+        "steps": restorer.steps,
+        "fidelity": restorer.fidelity,
+    }
+
+
+def run_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) -> dict[str, Any]:
+    """Restore and write; what was done."""
+    from diffir.pictures.writing import check_target, write
+    from diffir.restore.memory import peak_bytes
+
+    check_target(picture, job.target, overwrite=overwrite)  # before the work, not after it
+    started = time.perf_counter()
+    estimates = restorer.estimate(picture)
+    write(estimates.at(restorer.fidelity), job.target, overwrite=overwrite)
+    return {
+        **job_record(job, status="restored"),
+        **_facts(picture),
+        **_judged(picture, estimates.told, estimates.strength),
+        "experts": [round(share, 4) for share in estimates.experts],
+        "prompts": restorer.pack_for(picture.codec),
+        "tile": estimates.tile,
+        "fidelity": restorer.fidelity,
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_bytes": peak_bytes(restorer.device),
+    }
+
+
+def _judged(picture: Picture, told: CodecInfo, strength: float) -> dict[str, Any]:
+    """What the model was told, whether that was seen in the pixels, and how much it may change."""
+    return {
+        "told": {"codec": told.name, "severity": _rounded(told.severity)},
+        "seen_in_pixels": told is not picture.codec,
+        "strength": _rounded(strength),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _facts(picture: Picture) -> dict[str, Any]:
+    codec = picture.codec
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "codec": codec.name,
+        "quality": codec.quality,
+        "severity": codec.severity,
+        "quantizer": codec.quantizer,
+        "subsampling": codec.subsampling,
+        "bits_per_pixel": codec.bits_per_pixel,
+        "sources": dict(codec.sources),
+    }
+
+
+def job_record(job: Job, *, status: str, **more: Any) -> dict[str, Any]:
+    """What every record has."""
+    return {
+        "input": str(job.item.path),
+        "output": str(job.target),
+        "status": status,
+        **more,
+    }
+
+
+def say(record: dict[str, Any], *, as_json: bool) -> None:
+    """Print a record, as JSON or as a line."""
+    if as_json:
+        typer.echo(json.dumps(record))
+        return
+    line = f"{record['input']} -> {record['output']}"
+    if record["status"] == "skipped":
+        line += ": exists, skipped"
+    else:
+        line += f": {_described(record)}, {record['width']}x{record['height']}"
+        if record["strength"] < 1:
+            line += f", strength {record['strength']:g}"
+    if record.get("prompts"):
+        line += f", prompts {record['prompts']}"
+    if record["status"] == "restored":
+        line += f", {record['seconds']:.1f} s"
+    elif record["status"] == "planned":
+        line += f", {record['tiles']} tiles of {record['tile']} px on {record['device']}"
+    typer.echo(line)
+
+
+def _described(record: dict[str, Any]) -> str:
+    quality = "" if record["quality"] is None else f" {record['quality']:g}"
+    read = f"{record['codec'] or 'unknown codec'}{quality}"
+    if not record["seen_in_pixels"]:
+        return read
+    told = record["told"]
+    return f"{read} that looks like {told['codec']} of severity {told['severity']:g}"
