@@ -123,5 +123,9 @@ def _described(record: dict[str, Any]) -> str:
     read = f"{record['codec'] or 'unknown codec'}{quality}"
     if not record["seen_in_pixels"]:
         return read
+    from diffir.restore.guard import LEFT_ALONE
+
     told = record["told"]
+    if told["severity"] <= LEFT_ALONE:
+        return f"{read} without a trace of one"
     return f"{read} that looks like {told['codec']} of severity {told['severity']:g}"

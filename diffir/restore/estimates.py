@@ -29,8 +29,9 @@ class Estimates:
     two estimates fit into memory.
 
     faithful, rich: `(H,W,3) float16`, in units of the full range. experts: mean share of each
-    expert prompt. tile: side of the tiles in the end, in pixels. told: what the model was told of
-    the codec. strength: share of the differences that is let through, in [0,1].
+    expert prompt, none where no expert was asked. tile: side of the tiles in the end, in pixels.
+    told: what the model was told of the codec. strength: share of the differences that is let
+    through, in [0,1].
     """
 
     picture: Picture

@@ -138,6 +138,8 @@ class Restorer:
         told, strength = self.judge(picture)
         shape = (picture.height, picture.width, 3)
         faithful, rich = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
+        if strength == 0:  # nothing of what the model says would be used
+            return Estimates(picture, faithful, rich, (), tile, told, strength)
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
         for place in cut(picture.height, picture.width, tile):

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 BALANCE_WEIGHT = 0.01
 DIFFUSION_WEIGHT = 0.05
 DIFFUSION_EVERY = 4
-LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.4}
-ADVERSARIAL_WEIGHT = 0.06
+LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
+ADVERSARIAL_WEIGHT = 0.02
 ADVERSARIAL_FROM = 150
 RICH_L1_WEIGHT = 0.5
 

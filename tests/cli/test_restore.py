@@ -239,3 +239,19 @@ def test_a_suffix_that_cannot_be_written_is_refused_before_the_work(restore, sho
     assert outcome.code == 1
     assert "ends in '.xyz', which diffir does not write" in outcome.err
     assert not (tmp_path / "out.xyz").exists()
+
+
+class TestGuard:
+    def test_a_clean_picture_is_left_alone_and_the_line_says_so(self, restore, tmp_path):
+        write(Picture(scene(64, 64)), tmp_path / "clean.png")
+        line = restore(tmp_path / "clean.png", "-o", tmp_path / "out.png", "--strength", "0").out
+        assert ": unknown codec" in line
+        assert ", strength 0," in line
+        untouched = read(tmp_path / "out.png").pixels
+        assert np.array_equal(untouched, read(tmp_path / "clean.png").pixels)
+
+    def test_what_the_model_was_told_is_in_the_record(self, restore, shots, tmp_path):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--json")
+        (record,) = records(outcome)
+        assert record["told"]["codec"] == "jpeg"
+        assert record["strength"] == 1

@@ -101,6 +101,7 @@ class TestRestorer:
         for fidelity in (0, 1):
             restored = restorer.estimate(sound).at(fidelity)
             assert np.array_equal(restored.pixels, sound.pixels)
+        assert restorer.estimate(sound).experts == ()
 
     def test_half_the_strength_is_half_the_change(self, restorer, build_model):
         bad = picture(codec=JPEG)
