@@ -1,0 +1,1 @@
+"""Learned codecs for diffir."""
