@@ -84,7 +84,8 @@ class DegradationEncoder(nn.Module):
         names = [self.codecs.index(c.name) if c.name in self.codecs else clean for c in codecs]
         target = torch.tensor(names, device=image.device)
         true = torch.tensor([c.severity or 0.0 for c in codecs]).to(severity)
-        return F.cross_entropy(logits, target) + 2 * (severity - true).abs().mean()
+        loss: Tensor = F.cross_entropy(logits, target) + 2 * (severity - true).abs().mean()
+        return loss
 
     @torch.no_grad()
     def identify(self, image: Tensor) -> CodecInfo:

@@ -30,6 +30,7 @@ class DegradationPrior(nn.Module):
     def __init__(self, *, width: int, codecs: Sequence[str]) -> None:
         super().__init__()
         self.codecs = tuple(codecs)
+        self.width = width
         facts = len(self.codecs) + 2
         self.embed = nn.Sequential(nn.Linear(facts, width), nn.ReLU(), nn.Linear(width, width))
         self.unknown = nn.Parameter(torch.full((facts,), 1 / facts))
@@ -62,7 +63,7 @@ class TransferredPrior(nn.Module):
     def __init__(self, base: DegradationPrior) -> None:
         super().__init__()
         self.base = base
-        width = base.embed[-1].out_features
+        width = base.width
         self.shift = nn.Parameter(torch.zeros(2, width))  # of every severity, and per unit of it
 
     def forward(self, codecs: Sequence[CodecInfo]) -> Tensor:

@@ -53,9 +53,7 @@ def crops_to_look_at(picture: Picture, multiple: int) -> torch.Tensor:
     """
     starts = [_starts(side) for side in (picture.height, picture.width)]
     crops = [
-        pad_to_multiple(
-            to_image(np.asarray(picture.pixels[y : y + LOOK_SIDE, x : x + LOOK_SIDE])), multiple
-        )
+        pad_to_multiple(to_image(picture.pixels[y : y + LOOK_SIDE, x : x + LOOK_SIDE]), multiple)
         for y in starts[0]
         for x in starts[1]
     ]
