@@ -9,7 +9,7 @@
     8       4      first four bytes of the weights' SHA-256
     12      4      width, little-endian as all numbers here
     16      4      height
-    20      4      CRC-32 of all that follows
+    20      4      CRC-32 of the file with zeros here
     24      4      length of the latent's string; that of the hyper-latent follows it
 
 An entropy coder that is given damaged bytes never fails, it makes noise: hence the checksum.
@@ -50,17 +50,9 @@ class Stream:
     def pack(self) -> bytes:
         """The bytes of the file."""
         body = struct.pack("<I", len(self.latent)) + self.latent + self.hyper_latent
-        head = HEAD.pack(
-            MAGIC,
-            VERSION,
-            self.family,
-            self.level,
-            self.weights,
-            self.width,
-            self.height,
-            zlib.crc32(body),
-        )
-        return head + body
+        facts = (self.family, self.level, self.weights, self.width, self.height)
+        checksum = zlib.crc32(HEAD.pack(MAGIC, VERSION, *facts, 0) + body)
+        return HEAD.pack(MAGIC, VERSION, *facts, checksum) + body
 
 
 def unpack(data: bytes) -> Stream:
@@ -80,7 +72,9 @@ def unpack(data: bytes) -> Stream:
             hint="Update diffir-learned.",
         )
     body = data[HEAD.size :]
-    if zlib.crc32(body) != checksum:
+    # The head too: a width that damage made large would be decoded for hours.
+    blank = HEAD.pack(MAGIC, version, family, level, weights, width, height, 0)
+    if zlib.crc32(blank + body) != checksum:
         raise CodecError(
             "the stream's checksum is wrong: it is damaged or cut short",
             hint="Get the file again.",

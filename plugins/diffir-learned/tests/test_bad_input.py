@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -29,6 +30,11 @@ def test_a_damaged_body(data):
         CODEC.decode(data[:-2])
 
 
+def test_a_damaged_head(data):
+    with pytest.raises(CodecError, match="checksum is wrong"):
+        CODEC.decode(data[:13] + b"\xff" + data[14:])
+
+
 def test_a_head_cut_short(data):
     with pytest.raises(CodecError, match=r"cut short: 20 bytes, its head alone has 28"):
         CODEC.read_info(data[:20])
@@ -51,7 +57,7 @@ def test_bytes_of_another_format():
 
 
 def test_a_stream_of_other_weights(data):
-    other = data[:8] + b"\0\0\0\0" + data[12:]
+    other = replace(unpack(data), weights=bytes(4)).pack()
     with pytest.raises(CodecError, match="was written with weights 00000000") as caught:
         CODEC.decode(other)
     assert VARIABLE in caught.value.hint
