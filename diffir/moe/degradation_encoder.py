@@ -94,12 +94,11 @@ class DegradationEncoder(nn.Module):
         The most likely codec is named even where none is likely; the severity is near 0 then.
         """
         logits, severity = self(image)
-        shares = logits.float().softmax(dim=1).mean(dim=0)
-        pressed = float((severity.float() * (1 - logits.float().softmax(dim=1)[:, -1])).mean())
+        shares = logits.float().softmax(dim=1)
+        pressed = float((severity.float() * (1 - shares[:, -1])).mean())
         return CodecInfo(
-            name=self.codecs[int(shares[:-1].argmax())] if self.codecs else None,
+            name=self.codecs[int(shares.mean(dim=0)[:-1].argmax())] if self.codecs else None,
             severity=pressed,
-            details={"likelihood": round(float(shares[:-1].max()), 3)} if self.codecs else {},
             sources={"name": "estimate", "severity": "estimate"},
         )
 

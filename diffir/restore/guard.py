@@ -79,7 +79,8 @@ def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
     parameter = next(model.parameters())
     crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)
     seen: CodecInfo = identify(crops)
-    if not knows(replace(codec, severity=0.5)):
-        return seen
-    sources: dict[str, Source] = {**codec.sources, "severity": "estimate"}
-    return replace(codec, severity=seen.severity, sources=sources)
+    if knows(replace(codec, severity=0.5)):
+        sources: dict[str, Source] = {**codec.sources, "severity": "estimate"}
+        return replace(codec, severity=seen.severity, sources=sources)
+    # A codec from elsewhere: its nearest relative, but as hard as the file says.
+    return seen if codec.severity is None else replace(seen, severity=codec.severity)

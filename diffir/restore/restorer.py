@@ -124,9 +124,7 @@ class Restorer:
         """What the model is told of a picture's codec, and the share of its changes let through."""
         served = self.pack_for(picture.codec) is not None
         told = picture.codec if served else what_is_told(self.model, picture)
-        known = picture.codec.severity
-        guarded = strength_for(told.severity if known is None else known)
-        return told, guarded if self.strength is None else self.strength
+        return told, strength_for(told.severity) if self.strength is None else self.strength
 
     def choose_tile(self) -> int:
         """The side of the tiles that the next picture is cut into."""

@@ -73,6 +73,8 @@ class TestWhatIsTold:
         told = what_is_told(build_model(), picture(codec=codec))
         assert told.name in build_model().router.degradation_encoder.codecs
         assert told.severity is not None
+        if codec.severity is not None:  # a file knows better than its looks
+            assert told.severity == codec.severity
         assert told.sources["name"] == "estimate"
 
     def test_a_name_without_a_severity_keeps_the_name(self, build_model):

@@ -14,7 +14,7 @@ from diffir.codecs.provenance import sourced
 from diffir.codecs.still_image import check_request
 from diffir.contracts.codec import CodecInfo, CodecSpec, QualityScale
 from diffir.errors import CodecError
-from diffir_learned.families import FAMILIES, LEVELS
+from diffir_learned.families import BEST_LEVEL, FAMILIES, LEVELS
 from diffir_learned.stream import HEAD, MAGIC, MOST_SIDE, STRIDE, Stream, unpack
 from diffir_learned.weights import load_network, weights_file
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class LearnedCodec:
-    """One family at the levels 1, 2 and 3; `quality` is rounded to one of them."""
+    """One family; `quality` is rounded to a level. This package has weights of 1, 2 and 3."""
 
     expected_failures: ClassVar[Mapping[str, str]] = {
         "test_gray_stays_gray": "small networks code RGB: a gray picture gets a faint cast"
@@ -36,7 +36,7 @@ class LearnedCodec:
         self.spec = CodecSpec(
             name=name,
             suffixes=(suffix,),
-            scale=QualityScale("level", worst=LEVELS[0], best=LEVELS[-1]),
+            scale=QualityScale("level", worst=LEVELS[0], best=BEST_LEVEL),
             levels=LEVELS,
             license="BSD-3-Clause-Clear",
             subsamplings=("4:4:4",),
@@ -111,7 +111,7 @@ class LearnedCodec:
 
     def _stream(self, data: bytes) -> Stream:
         stream = unpack(data)
-        if stream.family != self.family.number or stream.level not in LEVELS:
+        if stream.family != self.family.number or not self.spec.scale.contains(stream.level):
             raise CodecError(
                 f"a stream of {self.spec.name} was expected, got family {stream.family}, "
                 f"level {stream.level}"

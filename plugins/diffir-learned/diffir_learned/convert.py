@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path  # noqa: TC003 (typer reads it)
-from pickle import UnpicklingError
 from typing import Annotated
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from diffir.cli.console import for_each
 from diffir.errors import CodecError
-from diffir_learned.families import LEVELS
+from diffir_learned.families import BEST_LEVEL
 from diffir_learned.networks import network_from, published_names
 from diffir_learned.weights import save_weights
 
@@ -31,7 +30,7 @@ def what_is(name: str) -> tuple[str, str, int]:
     """Family, architecture and level of a published file, by its name.
 
     Raises:
-        CodecError: not such a name, or a quality that the method does not use.
+        CodecError: not such a name, or a quality that was not published.
     """
     match = NAME.match(name)
     if match is None:
@@ -40,8 +39,8 @@ def what_is(name: str) -> tuple[str, str, int]:
             hint="Give CompressAI's file under its own name: cheng2020_attn-mse-1-465f2b64.pth.tar",
         )
     level = int(match["level"])
-    if level not in LEVELS:
-        raise CodecError(f"'{name}' is of quality {level}; the levels are {LEVELS}")
+    if not 1 <= level <= BEST_LEVEL:
+        raise CodecError(f"'{name}' is of quality {level}; there are 1 to {BEST_LEVEL}")
     family = "cheng2020-ssim" if match["metric"] == "ms-ssim" else "cheng2020-psnr"
     return family, f"cheng2020-{match['kind']}", level
 
@@ -55,9 +54,9 @@ def convert(source: Path, folder: Path) -> Path:
     family, architecture, level = what_is(source.name)
     try:
         content = torch.load(source, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # on bytes that are no pickle the unpickler may fail in any way
         raise CodecError(
-            f"{source} could not be read as tensors alone: {str(error).splitlines()[0]}",
+            f"{source} could not be read as tensors alone: {type(error).__name__}",
             hint="Get the file again, from CompressAI.",
         ) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else {}

@@ -12,6 +12,10 @@ from typing import Literal
 
 Metric = Literal["mse", "ms-ssim", "perceptual"]
 LEVELS = (1, 2, 3)
+"""Of the method's tasks, and of the weights in this package."""
+
+BEST_LEVEL = 6
+"""The lightest that CompressAI has published weights of."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from diffir.perceptual.weights import cache_folder
 from diffir.train.clean_pictures import PictureCache, find_pictures
 from diffir.train.pairs import Pairs, collate
 from diffir.train.patch_discriminator import PatchDiscriminator
-from diffir_learned.families import FAMILIES, Family
+from diffir_learned.families import FAMILIES, LEVELS, Family
 from diffir_learned.networks import build
 from diffir_learned.weights import load_weights, save_weights
 
@@ -188,7 +188,12 @@ def main(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Train levels of a family and write their weights."""
-    order = [int(level) for level in levels.split(",")]
+    if family not in FAMILIES:
+        raise typer.BadParameter(f"one of {', '.join(FAMILIES)}, not '{family}'")
+    wanted = levels.split(",")
+    if not set(wanted) <= set(map(str, LEVELS)):
+        raise typer.BadParameter(f"levels of {LEVELS}, separated by commas, not '{levels}'")
+    order = [int(level) for level in wanted]
     torch.manual_seed(seed)
     chosen = FAMILIES[family]
     plan = Plan(steps, later, batch, crop, learning_rate, seed)

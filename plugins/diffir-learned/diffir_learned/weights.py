@@ -21,7 +21,7 @@ from diffir.errors import CodecError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from diffir_learned.networks import Network
 
@@ -69,6 +69,13 @@ def load_network(path: Path) -> tuple[Network, bytes]:
 def _load(path: Path, size: int, changed: int) -> tuple[Network, bytes]:
     from diffir_learned.networks import network_from
 
+    tensors, architecture = _read(path)
+    network = network_from(tensors, architecture, str(path))
+    return network, hashlib.sha256(path.read_bytes()).digest()[:4]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Tensors and architecture of a file of this plugin."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -83,8 +90,7 @@ def _load(path: Path, size: int, changed: int) -> tuple[Network, bytes]:
             f"{path} holds {metadata.get('format', 'no format')!r}, {FORMAT!r} was expected",
             hint="Make it with python -m diffir_learned.convert or .train",
         )
-    network = network_from(tensors, metadata["architecture"], str(path))
-    return network, hashlib.sha256(path.read_bytes()).digest()[:4]
+    return tensors, metadata["architecture"]
 
 
 def save_weights(
@@ -112,7 +118,10 @@ def save_weights(
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Start from the weights of another level or family."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    """Start from the weights of another level or family.
+
+    Raises:
+        CodecError: not a weights file of this plugin.
+    """
+    tensors = {key: tensor.float() for key, tensor in _read(path)[0].items()}
     network.load_state_dict({**network.state_dict(), **tensors})

@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+import typer
 from diffir_learned.codec import ChengPsnr
 from diffir_learned.convert import convert, what_is
 from diffir_learned.networks import build, is_buffer
 from diffir_learned.stream import MAGIC, Stream, unpack
+from diffir_learned.train import main as train
 from diffir_learned.weights import VARIABLE, load_network, save_weights, weights_file
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from diffir.errors import CodecError
 from diffir.testing.sample_pictures import scene
@@ -154,8 +157,8 @@ def test_names_of_published_files():
     )
     with pytest.raises(CodecError, match="does not say what it holds"):
         what_is("weights.pth.tar")
-    with pytest.raises(CodecError, match="is of quality 6"):
-        what_is("cheng2020_attn-mse-6-730501f2.pth.tar")
+    with pytest.raises(CodecError, match="is of quality 7"):
+        what_is("cheng2020_attn-mse-7-730501f2.pth.tar")
 
 
 class Payload:
@@ -169,6 +172,35 @@ def test_a_pickle_with_code_in_it(tmp_path, capsys):
     with pytest.raises(CodecError, match="could not be read as tensors alone"):
         convert(source, tmp_path)
     assert "must not run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"junk\n", b"PK\x03\x04 half a zip"])
+def test_a_published_file_that_is_damaged(tmp_path, content):
+    source = tmp_path / "cheng2020_attn-mse-1-465f2b64.pth.tar"
+    source.write_bytes(content)
+    with pytest.raises(CodecError, match="could not be read as tensors alone") as caught:
+        convert(source, tmp_path)
+    assert "Get the file again" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--family", "nope", "one of cheng2020-psnr"), ("--levels", "3,9", "levels of (1, 2, 3)")],
+)
+def test_training_what_there_is_not(tmp_path, option, value, said):
+    app = typer.Typer()
+    app.command()(train)
+    options = {"--family": "generative", "--data": tmp_path, "--output": tmp_path / "w"}
+    options[option] = value
+    words = [str(word) for pair in options.items() for word in pair]
+    outcome = CliRunner().invoke(app, words, env={"COLUMNS": "200", "TERM": "dumb"})
+    assert outcome.exit_code == 2
+    assert said in outcome.output
+
+
+def test_a_level_without_weights():
+    with pytest.raises(CodecError, match=r"there are no weights cheng2020-psnr-5"):
+        CODEC.encode(scene(16, 16), 5)
 
 
 def test_weights_written_by_training_are_read(tmp_path):
