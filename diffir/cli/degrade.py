@@ -85,11 +85,13 @@ def _own_suffixes(task: Task) -> tuple[str, ...]:
 
 
 def _check_suffix(target: Path, task: Task) -> None:
-    allowed = (*_own_suffixes(task), *LOSSLESS)
-    if target.suffix.lower() not in allowed:
+    own = _own_suffixes(task)
+    if target.suffix.lower() not in (*own, *LOSSLESS):
+        bytes_go = f"{', '.join(own)} for the compressed bytes, or " if own else ""
         raise OutputError(
-            f"{target} would compress the result of {task.name} once more",
-            hint=f"Choose one of {', '.join(allowed)}.",
+            f"{target} ends in '{target.suffix}', which holds neither the bytes of {task.name} "
+            "nor, without loss, the pixels that are left",
+            hint=f"Choose {bytes_go}{', '.join(LOSSLESS)} for the pixels.",
         )
 
 

@@ -49,9 +49,7 @@ def expand(
     for text in inputs:
         found = list(_find(text, suffixes))
         if not found:
-            raise PictureError(
-                f"no picture in {text}", hint=f"Looked for {', '.join(sorted(suffixes))}."
-            )
+            raise PictureError(f"no picture in {text}", hint=_where_else(text, suffixes))
         for item in found:
             items.setdefault(item.path.resolve(), item)
     return tuple(items.values())
@@ -117,6 +115,12 @@ def _matching(pattern: str, suffixes: Collection[str]) -> Iterator[Item]:
     for path in sorted(Path(match) for match in glob.glob(pattern, recursive=True)):
         if path.is_file() and path.suffix.lower() in suffixes:
             yield Item(path, path.relative_to(root))
+
+
+def _where_else(text: str, suffixes: Collection[str]) -> str:
+    if glob.has_magic(text) and any(Path(match).is_dir() for match in glob.glob(text)):
+        return f"It matches folders alone. For the pictures in them: '{text.rstrip('/')}/*'"
+    return f"Looked for {', '.join(sorted(suffixes))}."
 
 
 def _fixed_part(pattern: str) -> Path:

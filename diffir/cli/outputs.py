@@ -27,15 +27,17 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
     Args:
         items: the inputs.
         output: a file, where there is one input and the name has a suffix; else a folder.
-        suffix: of the files in an output folder, with the dot.
+        suffix: of the files in an output folder; the dot may be left out.
 
     Raises:
-        OutputError: two inputs would share one output file, or a result would replace its input.
+        OutputError: two inputs would share one output file, a result would replace its input, or
+            the suffix is none.
     """
     if len(items) == 1 and output.suffix and not output.is_dir():
         targets = [output]
     else:
-        targets = [output / item.relative.with_suffix(suffix) for item in items]
+        ending = _dotted(suffix)
+        targets = [output / item.relative.with_suffix(ending) for item in items]
     jobs: dict[Path, Job] = {}
     for item, target in zip(items, targets, strict=True):
         resolved = target.resolve()
@@ -47,7 +49,23 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
         if resolved in jobs:
             raise OutputError(
                 f"{jobs[resolved].item.path} and {item.path} would both be written to {target}",
-                hint="Run the command once for each of them, with different output folders.",
+                hint=_apart(jobs[resolved].item, item),
             )
         jobs[resolved] = Job(item, target)
     return tuple(jobs.values())
+
+
+def _dotted(suffix: str) -> str:
+    dotted = suffix if suffix.startswith(".") else f".{suffix}"
+    if dotted == "." or not dotted[1:].isalnum():
+        raise OutputError(f"'{suffix}' cannot be a suffix", hint="Give one such as .png.")
+    return dotted
+
+
+def _apart(one: Item, other: Item) -> str:
+    if one.path.parent == other.path.parent:
+        return "Rename one of them, or run the command once for each, with other output folders."
+    return (
+        "Name the folder above both, for its tree is mirrored; or run the command once for each, "
+        "with other output folders."
+    )

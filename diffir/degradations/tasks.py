@@ -9,7 +9,6 @@ A codec's benchmark levels are tasks without being registered one by one.
 
 from __future__ import annotations
 
-import difflib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -109,11 +108,7 @@ def find_task(host: Host, name: str) -> Task:
             hint="Install the plugins diffir-vvc and diffir-learned: see plugins/README.md.",
         )
     known = [*(task.name for task in tasks(host)), *registered]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    raise UnknownComponentError(
-        f"there is no task called '{name}'",
-        hint=f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}.",
-    )
+    raise host.unknown("task", name, known)
 
 
 def _loadable_codecs(host: Host) -> list[tuple[str, CodecSpec]]:

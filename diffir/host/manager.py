@@ -25,7 +25,7 @@ from diffir.host.plugin import Plugin, broken_plugin, check_api
 from diffir.host.user_folder import VARIABLE, disabled_plugins, plugins_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from diffir.contracts.codec import Codec
 
@@ -105,7 +105,7 @@ class Host:
         for plugin in self.plugins:
             if plugin.name == name:
                 return plugin
-        raise _unknown("plugin", name, [plugin.name for plugin in self.plugins])
+        raise self.unknown("plugin", name, [plugin.name for plugin in self.plugins])
 
     def components_of(self, plugin: str) -> tuple[Component, ...]:
         """All that a plugin brings, kind by kind."""
@@ -124,8 +124,23 @@ class Host:
         """
         component = self._table.get((kind, name))
         if component is None:
-            raise _unknown(kind, name, [c.name for c in self.components(kind)])
+            raise self.unknown(kind, name, [c.name for c in self.components(kind)])
         return component
+
+    def unknown(self, kind: str, name: str, known: Sequence[str]) -> UnknownComponentError:
+        """The error of a name that nothing has: the nearest names, and plugins that are left out.
+
+        Args:
+            kind: what was looked for, in words.
+            name: what was asked for.
+            known: the names that there are.
+        """
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+        out = [f"{p.name} ({p.state})" for p in self.plugins if p.state != "loaded"]
+        if out and kind != "plugin":
+            hint += f" Plugins left out: {', '.join(out)}; see: diffir plugins list"
+        return UnknownComponentError(f"there is no {kind} called '{name}'", hint=hint)
 
     def create(self, kind: Kind, name: str, /, **options: Any) -> Any:
         """Load a component and call it with `options`.
@@ -216,12 +231,6 @@ def _collector(
         found[kind, name] = component
 
     return register
-
-
-def _unknown(kind: str, name: str, known: list[str]) -> UnknownComponentError:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
-    return UnknownComponentError(f"there is no {kind} called '{name}'", hint=hint)
 
 
 def _duplicate(

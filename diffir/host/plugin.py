@@ -48,8 +48,13 @@ def broken_plugin(name: str, origin: str, error: BaseException) -> Plugin:
     else:
         hint = "Upgrade it, or tell its author"
     return Plugin(
-        name, origin, repr(error), f"{hint}, or leave it out: diffir plugins disable {name}"
+        name, origin, _told(error), f"{hint}, or leave it out: diffir plugins disable {name}"
     )
+
+
+def _told(error: BaseException) -> str:
+    """As the last line of a traceback tells it; a SyntaxError with its file and line."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def check_api(module: object) -> None:

@@ -87,6 +87,14 @@ def test_nothing_found(tmp_path, name):
     assert ".png" in caught.value.hint
 
 
+def test_a_pattern_of_folders_tells_how_to_name_what_is_in_them(tmp_path):
+    (tmp_path / "shots-1").mkdir()
+    with pytest.raises(PictureError, match="no picture in") as caught:
+        expand([str(tmp_path / "shots-*")])
+    assert "It matches folders alone" in caught.value.hint
+    assert "shots-*/*'" in caught.value.hint
+
+
 class TestUnreadable:
     def test_a_folder_without_permission_is_named(self, tmp_path):
         locked = tmp_path / "locked"

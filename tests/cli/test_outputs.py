@@ -38,7 +38,21 @@ def test_the_tree_is_mirrored(tmp_path):
 def test_two_inputs_never_share_an_output(tmp_path):
     with pytest.raises(OutputError, match=r"a\.jpg and .*a\.webp would both be written to") as e:
         plan([item("in/a.jpg"), item("in/a.webp")], tmp_path, suffix=".png")
-    assert "different output folders" in e.value.hint
+    assert "Rename one of them" in e.value.hint
+    with pytest.raises(OutputError, match="would both be written to") as e:
+        plan([item("one/a.jpg"), item("two/a.jpg")], tmp_path, suffix=".png")
+    assert "Name the folder above both" in e.value.hint
+
+
+def test_a_suffix_may_come_without_its_dot(tmp_path):
+    (job,) = plan([item("in/a.jpg")], tmp_path, suffix="webp")
+    assert job.target == tmp_path / "a.webp"
+
+
+@pytest.mark.parametrize("suffix", ["", ".", "a/b", ".tar.gz"])
+def test_what_is_no_suffix_is_refused(tmp_path, suffix):
+    with pytest.raises(OutputError, match="cannot be a suffix"):
+        plan([item("in/a.jpg")], tmp_path, suffix=suffix)
 
 
 def test_a_result_never_replaces_its_input(tmp_path):

@@ -269,6 +269,18 @@ class TestPlugins:
         assert rows["my_codec"].error is None
         assert host.find("codec", "mine")
 
+    def test_a_mistake_of_syntax_is_told_with_its_line(self, folder):
+        (folder / "broken.py").write_text("x = 1\nx = = 2")
+        row = build_host().plugin("broken")
+        assert row.error.startswith("SyntaxError: invalid syntax")
+        assert "broken.py, line 2" in row.error
+
+    def test_a_name_that_a_broken_plugin_may_bring(self, folder):
+        (folder / "broken.py").write_text("raise ValueError")
+        with pytest.raises(UnknownComponentError, match="no codec called 'lost'") as caught:
+            build_host().codec("lost")
+        assert "Plugins left out: broken (broken); see: diffir plugins list" in caught.value.hint
+
     def test_a_hook_that_fails_is_a_row_and_registers_nothing(self):
         @hookimpl
         def register_codecs(register):
@@ -277,7 +289,7 @@ class TestPlugins:
 
         host = host_of(good=codec_plugin("b"), bad=SimpleNamespace(register_codecs=register_codecs))
         assert [c.name for c in host.components("codec")] == ["b"]
-        assert host.plugins[-1].error == "RuntimeError('out of codecs')"
+        assert host.plugins[-1].error == "RuntimeError: out of codecs"
 
     def test_a_hook_with_other_arguments_is_a_row(self):
         @hookimpl
@@ -325,7 +337,7 @@ class TestPlugins:
     def test_a_plugin_that_ends_the_program_is_a_row(self, folder):
         (folder / "quitter.py").write_text("import sys\nsys.exit('no display')")
         row = build_host().plugin("quitter")
-        assert row.error == "SystemExit('no display')"
+        assert row.error == "SystemExit: no display"
         assert "diffir plugins disable quitter" in row.hint
 
     def test_a_plugin_that_is_not_there(self):
