@@ -74,7 +74,7 @@ def add_codec(
     first, and nothing is written if it does not work.
     """
     from diffir.scaffold.new_codec import plan_codec
-    from diffir.scaffold.trial import settle
+    from diffir.scaffold.trial import settle, with_waivers
 
     host: Host = ctx.obj
     _check_name_is_free(host, name)
@@ -86,6 +86,8 @@ def add_codec(
     if not untried:
         typer.echo("trying the codec", err=True)
         planned = settle(name, ways, wishes)
+        typer.echo("running the public checks", err=True)
+        planned = with_waivers(planned)
     if register:
         _register(planned, target)
     else:
@@ -129,8 +131,15 @@ def _check_name_is_free(host: Host, name: str) -> None:
     if taken is not None:
         raise DuplicateComponentError(
             f"there is a codec '{name}' already, of plugin '{taken.plugin}'",
-            hint=f"Choose another name, or remove that one: {host.plugin(taken.plugin).origin}",
+            hint=_make_room(host.plugin(taken.plugin).origin),
         )
+
+
+def _make_room(origin: str) -> str:
+    if origin == "built in":
+        return "Choose another name."
+    way = f"delete {origin}" if Path(origin).is_file() else f"pip uninstall {origin}"
+    return f"Choose another name, or remove that one: {way}"
 
 
 def _target(planned: NewCodec, output: Path | None) -> Path:
@@ -157,6 +166,7 @@ def _register(planned: NewCodec, target: Path) -> None:
 
     write_plugin_file(planned, target)
     typer.echo(str(target))
+    _tell_waivers(planned)
     typer.echo(f"\ntry it: diffir degrade PICTURE --task {_task(planned)} -o worse.png")
     typer.echo(f"check it: diffir plugins check {target.stem}")
 
@@ -170,10 +180,8 @@ def _write(
     files: Mapping[str, bytes] = {}
     if not untried:
         from diffir.scaffold.portrait import draw_portrait, made_pictures
-        from diffir.scaffold.trial import loaded, with_waivers
+        from diffir.scaffold.trial import loaded
 
-        typer.echo("running the public checks", err=True)
-        planned = with_waivers(planned)
         typer.echo("measuring", err=True)
         with loaded(planned) as codec:
             about = f"{len(samples)} pictures" if samples else "three pictures made by diffir"
@@ -185,11 +193,15 @@ def _write(
         typer.echo(str(path))
     if table:
         typer.echo(f"\n{table}", nl=False)
-    for check, why in planned.waivers.items():
-        typer.echo(f"\nwaived {check}: {why}")
+    _tell_waivers(planned)
     typer.echo(f"\ninstall it: pip install -e {target}")
     typer.echo(f"check it: diffir plugins check {planned.name}")
     typer.echo(f"use it: diffir degrade PICTURE --task {_task(planned)} -o worse.png")
+
+
+def _tell_waivers(planned: NewCodec) -> None:
+    for check, why in planned.waivers.items():
+        typer.echo(f"\nwaived {check}: {why}")
 
 
 def _task(planned: NewCodec) -> str:

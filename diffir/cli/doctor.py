@@ -45,7 +45,7 @@ def doctor(
 ) -> None:
     """Tell what works here, and what to install.
 
-    Tries every codec on a tiny picture, each in a process of its own, loads every file of weights,
+    Tries every codec on a small picture, each in a process of its own, loads every file of weights,
     and tells versions and devices. Exit code 1 if something built in is broken.
     """
     from diffir.evaluate.report import versions
@@ -59,7 +59,11 @@ def doctor(
     else:
         typer.echo(", ".join(f"{name} {number}" for name, number in versions().items()))
         typer.echo(f"device: {_device()}\n")
-        rows = [(f.kind, f.name, f.plugin, f.state, f.note or "") for f in findings]
+        # Programs say much: the first line is shown here, all of it with --json.
+        rows = [
+            (f.kind, f.name, f.plugin, f.state, (f.note or "").partition("\n")[0])
+            for f in findings
+        ]
         print_table(("what", "name", "plugin", "state", "note"), rows)
         for finding in findings:
             if finding.hint:

@@ -59,7 +59,8 @@ def encode_matroska(pixels: Pixels, encoder: str, *, options: Mapping[str, str])
     except (av.FFmpegError, ValueError) as error:
         raise CodecError(
             f"{encoder} refused {width}x{height} pixels: {error}",
-            hint="It must be an encoder of FFmpeg that takes yuv420p.",
+            hint="It must be an encoder of FFmpeg that takes yuv420p at any size, and whose video a "
+            "Matroska file can hold.",
         ) from error
     return file.getvalue()
 

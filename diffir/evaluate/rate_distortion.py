@@ -26,11 +26,16 @@ SHARES = (0.4, 0.6, 0.8)
 
 @dataclass(frozen=True)
 class RatePoint:
-    """One quality: bits over pixels, and PSNR in dB, infinite where nothing was lost."""
+    """One quality, over all pictures.
+
+    bits_per_pixel: the mean. psnr: in dB, the mean over the pictures that lost something, infinite
+    where none did. exact: how many came back exactly; their PSNR is infinite and has no mean.
+    """
 
     quality: float
     bits_per_pixel: float
     psnr: float
+    exact: int = 0
 
 
 def usual_qualities(codec: Codec) -> tuple[float, ...]:
@@ -70,7 +75,9 @@ def _point(codec: Codec, pictures: Sequence[Pixels], quality: float) -> RatePoin
         decoded = codec.decode(data)
         bits.append(8 * len(data) / (pixels.shape[0] * pixels.shape[1]))
         psnrs.append(psnr_rgb(pixels, decoded))
-    return RatePoint(quality, fmean(bits), fmean(psnrs))
+    lossy = [psnr for psnr in psnrs if math.isfinite(psnr)]
+    mean = fmean(lossy) if lossy else math.inf
+    return RatePoint(quality, fmean(bits), mean, exact=len(psnrs) - len(lossy))
 
 
 def rate_table(points: Sequence[RatePoint], *, label: str) -> str:
@@ -78,5 +85,7 @@ def rate_table(points: Sequence[RatePoint], *, label: str) -> str:
     lines = [f"| {label} | bits per pixel | PSNR dB |", "|---:|---:|---:|"]
     for point in points:
         psnr = f"{point.psnr:.2f}" if math.isfinite(point.psnr) else "exact"
+        if point.exact and math.isfinite(point.psnr):
+            psnr += f" ({point.exact} exact)"
         lines.append(f"| {point.quality:g} | {point.bits_per_pixel:.3f} | {psnr} |")
     return "\n".join(lines) + "\n"

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from diffir.errors import CodecError, DiffirError, MissingDependencyError
 from diffir.host.manager import build_host
 
-SIDE = 16
+SIDE = 64
+"""Pixels each way: enough for encoders that refuse tiny pictures, and work all the same."""
 SECONDS = 60.0
 SHOWN = 300
 """Characters of a process's last words that are quoted."""
@@ -29,7 +30,7 @@ class Probe:
 
 
 def probe_codec(name: str, *, seconds: float = SECONDS) -> Probe:
-    """Encode and decode a tiny picture with the codec of that name, in a new process.
+    """Encode and decode a small picture with the codec of that name, in a new process.
 
     Plugins are those of the environment, as for every process that diffir starts.
     """
@@ -54,7 +55,7 @@ def probe_codec(name: str, *, seconds: float = SECONDS) -> Probe:
 
 
 def try_codec(name: str) -> Probe:
-    """Encode and decode a tiny picture in this process."""
+    """Encode and decode a small picture in this process."""
     try:
         _round_trip(name)
     except DiffirError as error:

@@ -111,8 +111,10 @@ def check_obeys(codec: Codec) -> None:
         raise CodecError(
             f"codec '{name}' should write fewer bytes at quality {levels[0]:g} than at "
             f"{levels[-1]:g}, it wrote {heavy} and {light}",
-            hint="Where a larger number means smaller files, say so: --worst 51 --best 0. "
-            "Else look whether the quality reaches the encoder.",
+            hint="The quality does not reach the encoder, or the format loses nothing: such a "
+            "codec has nothing to restore."
+            if heavy == light
+            else "Where a larger number means smaller files, say so: --worst 51 --best 0.",
         )
 
 

@@ -80,8 +80,15 @@ def from_commands(encode: str, decode: str, *, exchange: str = "png") -> list[Wa
 
 
 def from_pillow(image_format: str) -> list[Way]:
-    """A format that Pillow writes: with its own quality, or by the number of colors."""
-    name = image_format.upper()
+    """A format that Pillow writes: with its own quality, or by the number of colors.
+
+    Args:
+        image_format: Pillow's name of it, or a suffix: "GIF", "jpg".
+
+    Raises:
+        CodecError: Pillow does not write it, or does not read it again.
+    """
+    name = _pillow_name(image_format)
     summary = f"{name}, as Pillow writes it"
     by_quality = Way(
         "codec_pillow.py",
@@ -150,6 +157,20 @@ def skeleton() -> list[Way]:
     """A codec that works, with the places marked that its author fills."""
     scale = QualityScale("quality", worst=1, best=100)
     return [Way("codec_skeleton.py", "A codec of my own", scale, (10, 20, 30))]
+
+
+def _pillow_name(image_format: str) -> str:
+    from PIL import Image
+
+    suffixes = Image.registered_extensions()  # loads all of Pillow's formats
+    name = suffixes.get(f".{image_format.lower()}", image_format.upper())
+    both = Image.SAVE.keys() & Image.OPEN.keys()
+    if name not in both:
+        raise CodecError(
+            f"Pillow does not write and read the format '{image_format}'",
+            hint=f"It has {', '.join(sorted(both))}.",
+        )
+    return name
 
 
 def _tool(command: str) -> str:

@@ -98,6 +98,15 @@ class TestRegister:
         assert diffir("degrade", "photo.png", "--task", "my-codec-8", "-o", "w.png").code == 0
         assert len(np.unique(np.asarray(Image.open("w.png")).reshape(-1, 3), axis=0)) <= 8
 
+    def test_it_passes_the_check_that_is_named(self, diffir):
+        outcome = diffir("add-codec", "webp2", "--pillow", "WEBP", "--register")
+        assert "waived test_recognizes_no_other_bytes" in outcome.out
+        assert "check it: diffir plugins check webp2" in outcome.out
+        command = [sys.executable, "-m", "diffir", "plugins", "check", "webp2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+    @pytest.mark.slow  # the guide's test goes this way, too
     def test_programs(self, diffir):
         assert diffir("add-codec", "mine", *COMMANDS, "--register").code == 0
         codec = build_host().codec("mine")
@@ -133,6 +142,12 @@ class TestRefusals:
         outcome = diffir("add-codec", "jpeg")
         assert outcome.code == 1
         assert "there is a codec 'jpeg' already, of plugin 'diffir'" in outcome.err
+        assert "hint: Choose another name.\n" in outcome.err
+
+    def test_a_name_that_can_be_had(self, diffir, desk):
+        assert diffir("add-codec", "mine", "--register", "--untried").code == 0
+        outcome = diffir("add-codec", "mine", "--register")
+        assert f"remove that one: delete {desk / 'config' / 'plugins' / 'mine.py'}" in outcome.err
 
     def test_a_folder_that_is_there(self, diffir, desk):
         (desk / "plugins" / "diffir-mine").mkdir(parents=True)

@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch):
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / "mine.py").write_text(PLUGIN)
-    (folder / "broken.py").write_text("1 / 0")
+    (folder / "broken.py").write_text("raise ValueError(\"one line\\nand another\")")
     return tmp_path
 
 
@@ -40,6 +40,8 @@ def test_what_works_and_what_to_install(diffir, home):
     assert "codec lost: Install it with: pip install 'lost>=1'" in outcome.out
     assert "metric dists: run: diffir fetch-metrics" in outcome.out
     assert "device: " in outcome.out
+    assert "ValueError: one line" in outcome.out
+    assert "and another" not in outcome.out
 
 
 def test_a_built_in_that_is_broken(diffir, home, monkeypatch):

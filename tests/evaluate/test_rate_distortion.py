@@ -25,6 +25,13 @@ class TestMeasure:
         assert point.bits_per_pixel == pytest.approx(sum(bits) / 2)
         assert point.psnr == pytest.approx(sum(psnrs) / 2)
 
+    def test_a_picture_that_lost_nothing_does_not_hide_the_others(self):
+        codec, flat = Jpeg(), np.full((16, 16, 3), 128, np.uint8)
+        (point,) = measure_rate(codec, [PIXELS, flat], [30])
+        assert point.psnr == psnr_rgb(PIXELS, codec.decode(codec.encode(PIXELS, 30)))
+        assert point.exact == 1
+        assert measure_rate(codec, [flat], [30])[0].psnr == math.inf
+
     def test_usual_qualities_run_from_bad_to_good(self):
         assert usual_qualities(Jpeg()) == (10, 15, 20, 41, 60, 80)
         assert usual_qualities(Avc()) == (47, 42, 37, 31, 20, 10)
@@ -35,10 +42,11 @@ class TestMeasure:
 
 
 def test_table():
-    points = [RatePoint(10, 0.25, 30.123), RatePoint(90, 2.0, math.inf)]
+    points = [RatePoint(10, 0.25, 30.123), RatePoint(90, 2.0, 40.0, 1), RatePoint(95, 3.0, math.inf)]
     assert rate_table(points, label="QP").splitlines()[2:] == [
         "| 10 | 0.250 | 30.12 |",
-        "| 90 | 2.000 | exact |",
+        "| 90 | 2.000 | 40.00 (1 exact) |",
+        "| 95 | 3.000 | exact |",
     ]
 
 

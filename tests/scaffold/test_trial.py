@@ -48,9 +48,19 @@ class TestSettle:
             settle("webp2", from_pillow("webp")[:1], Wishes(worst=100, best=0))
         assert "--worst 51 --best 0" in caught.value.hint
 
-    def test_a_format_that_pillow_does_not_write(self):
-        with pytest.raises(CodecError, match="the PSD encoder refused"):
-            settle("psd", from_pillow("psd"), Wishes())
+    @pytest.mark.parametrize("name", ["psd", "PDF", "nope"])  # read only, written only, neither
+    def test_a_format_that_pillow_does_not_write_and_read(self, name):
+        with pytest.raises(CodecError, match=f"does not write and read the format '{name}'") as e:
+            from_pillow(name)
+        assert "GIF" in e.value.hint
+
+    def test_a_suffix_names_the_format(self):
+        assert from_pillow("jpg")[0].values["format_literal"] == '"JPEG"'
+
+    def test_a_format_that_loses_nothing(self):
+        with pytest.raises(CodecError, match="fewer bytes at quality 8 than at 64") as caught:
+            settle("bmp2", from_pillow("bmp"), Wishes())
+        assert "the format loses nothing" in caught.value.hint
 
     def test_a_program_that_changes_the_size(self, tmp_path):
         path = tmp_path / "shrink.py"
