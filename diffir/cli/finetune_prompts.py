@@ -107,7 +107,13 @@ def finetune_prompts(
     else:
         typer.echo(f"{output}: {best}")
         if not best.lpips.high < 0:
-            typer.echo("The gain in LPIPS is not outside its confidence interval.", err=True)
+            typer.echo(
+                "The change of LPIPS is not a gain beyond chance: look at --sheet, or give it more "
+                "time and pictures.",
+                err=True,
+            )
+        if not full:
+            typer.echo(f"install it: diffir prompts install {output}")
 
 
 def parse_budget(text: str) -> float:

@@ -30,10 +30,10 @@ def build_plugins_app() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    app.command("list")(list_plugins)
-    app.command("show")(show)
+    app.command("list", short_help="List plugins, and whether each works.")(list_plugins)
+    app.command("show", short_help="Show what one plugin brings.")(show)
     app.command("check")(check)
-    app.command("disable")(disable)
+    app.command("disable", short_help="Switch a plugin off, until `enable`.")(disable)
     app.command("enable")(enable)
     return app
 

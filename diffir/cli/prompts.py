@@ -27,9 +27,9 @@ def build_prompts_app() -> typer.Typer:
     )
     app.command("list")(list_packs)
     app.command("show")(show)
-    app.command("install")(install)
+    app.command("install", short_help="Install a pack, so that `restore` uses it.")(install)
     app.command("export")(export)
-    app.command("diff")(diff)
+    app.command("diff", short_help="Compare two packs.")(diff)
     app.command("remove")(remove)
     return app
 
@@ -54,7 +54,7 @@ def list_packs(ctx: typer.Context, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows, indent=2))
         return
     print_table(
-        ("pack", "source", "codecs", "base", "LPIPS"),
+        ("pack", "source", "codecs", "base", "change of LPIPS"),
         [
             (p.name, p.source, ", ".join(p.card.codecs), p.card.base, f"{p.card.lpips.mean:+.4f}")
             if p.card

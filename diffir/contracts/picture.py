@@ -57,6 +57,15 @@ class Picture:
                 f"alpha must be {shape[:2]} {dtype}, got {self.alpha.shape} {self.alpha.dtype}"
             )
 
+    def __repr__(self) -> str:
+        """In one line: size, dtype, what it has, and what compressed it."""
+        size = f"{self.width}x{self.height} {self.pixels.dtype}"
+        gray = ", gray" if self.gray else ""
+        alpha = "" if self.alpha is None else ", alpha"
+        quality = "" if self.codec.quality is None else f" {self.codec.quality:g}"
+        codec = f", {self.codec.name}{quality}" if self.codec.name else ""
+        return f"Picture({size}{gray}{alpha}{codec})"
+
     @property
     def height(self) -> int:
         """Rows."""

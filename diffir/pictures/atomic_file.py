@@ -30,7 +30,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} is a folder", hint="Name a file inside it.")
     if not overwrite and os.path.lexists(path):
         raise OutputError(
-            f"{path} exists already", hint="Choose another name, or say that it may be replaced."
+            f"{path} exists already",
+            hint="Choose another name, or let it be replaced: --overwrite; overwrite=True in Python.",
         )
 
 

@@ -150,5 +150,5 @@ def _unknown(data: bytes, name: str) -> PictureError:
     return PictureError(
         f"{name} is not a picture that diffir knows: it begins with {data[:8]!r}",
         hint="It reads JPEG, PNG, WebP, AVIF, JPEG 2000, TIFF, BMP and GIF files, and those of "
-        "its video codecs; `diffir list plugins` lists what is installed.",
+        "its video codecs; `diffir doctor` tells which of them work here.",
     )

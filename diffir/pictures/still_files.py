@@ -100,7 +100,7 @@ def decode_still(data: bytes, still: str, *, name: str) -> Still:
     # damaged bytes, and DecompressionBombError (a plain Exception).
     except Exception as error:
         raise PictureError(
-            f"{name} begins as a {still} file, but cannot be decoded: {error}",
+            f"{name} begins like {still}, but cannot be decoded: {error}",
             hint="The file is damaged or cut short: get it again from where it came.",
         ) from error
 

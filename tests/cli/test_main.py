@@ -53,6 +53,12 @@ def test_help_names_the_commands(diffir, flag):
         assert command in outcome.out
 
 
+@pytest.mark.parametrize("group", [(), ("plugins",), ("prompts",)])
+def test_help_cuts_no_sentence(diffir, group):
+    lines = diffir(*group, "--help").out.splitlines()
+    assert not [line for line in lines if line.startswith("  ") and line.endswith("...")]
+
+
 def test_an_unknown_command_is_wrong_usage(diffir):
     assert diffir("restroe").code == 2
 

@@ -58,7 +58,9 @@ def test_an_afternoon_with_a_new_codec(run, data, tiny_weights, tmp_path):
 
     with pytest.raises(DiffirError, match="exists already"):
         run(*common, "-o", pack)
-    assert "LPIPS" in run(*common, "-o", other, "--name", "second", "--seed", 1).stdout
+    told = run(*common, "-o", other, "--name", "second", "--seed", 1).stdout
+    assert "LPIPS" in told
+    assert f"install it: diffir prompts install {other}" in told
 
     assert "jpeg2000" in run("prompts", "show", pack).stdout
     assert "installed for jpeg2000" in run("prompts", "install", pack).stdout

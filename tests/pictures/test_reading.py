@@ -318,3 +318,10 @@ class TestSize:
         data = b"BM" + struct.pack("<LLLLllHHLLLLLL", 58, 0, 54, 40, 0, 0, 1, 24, 0, 4, 0, 0, 0, 0)
         with pytest.raises(PictureError, match=r"claims a size of 0x0|cannot be decoded"):
             read_bytes(data + bytes(4), name="x")
+
+
+def test_a_picture_is_shown_in_one_line() -> None:
+    told = read_bytes(saved(PHOTO[..., 0], "JPEG", quality=10), name="a.jpg")
+    assert repr(told) == "Picture(32x24 uint8, gray, jpeg 10)"
+    clear = read_bytes(saved(np.dstack([PHOTO, PHOTO[..., :1]]), "PNG"), name="a.png")
+    assert repr(clear) == "Picture(32x24 uint8, alpha)"

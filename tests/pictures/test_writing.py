@@ -109,8 +109,9 @@ class TestFiles:
     def test_an_existing_file_is_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         path.write_bytes(b"mine")
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="exists already") as caught:
             write(PICTURE, path)
+        assert "--overwrite; overwrite=True in Python" in str(caught.value.hint)
         assert path.read_bytes() == b"mine"
         write(PICTURE, path, overwrite=True)
         np.testing.assert_array_equal(read(path).pixels, NOISE)
