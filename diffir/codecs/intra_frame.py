@@ -121,8 +121,11 @@ def _encoder(shape: Sequence[int], name: str, *, pixel_format: str) -> VideoCode
     return context
 
 
-def to_yuv(pixels: Pixels, pixel_format: str) -> VideoFrame:
-    """`(H,W,3) uint8` RGB as a frame of FFmpeg's `pixel_format`: BT.709, limited range."""
+def to_yuv(pixels: Pixels, pixel_format: str, *, matrix: int = BT709) -> VideoFrame:
+    """`(H,W,3) uint8` RGB as a frame of FFmpeg's `pixel_format`, limited range.
+
+    matrix: `BT709`, or `BT601` for streams that cannot name theirs.
+    """
     import av
     from av.video.reformatter import Interpolation
 
@@ -131,7 +134,7 @@ def to_yuv(pixels: Pixels, pixel_format: str) -> VideoFrame:
     frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(
         format=pixel_format,
         interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
-        dst_colorspace=BT709,
+        dst_colorspace=matrix,
         dst_color_range=LIMITED,
         threads=1,
     )

@@ -1,16 +1,20 @@
-"""One frame of any video encoder in a Matroska file, in memory, through PyAV.
+"""One frame of any video encoder in a Matroska or NUT file, in memory, through PyAV.
 
 The codecs that diffir brings write their own bare formats. This is for encoders of which nothing is
 known but FFmpeg's name: the container keeps their headers, and tells the picture's true size where
-the encoder wants even sides.
+the encoder wants other sides. NUT takes what Matroska has no name for, such as H.263.
+
+Colors are BT.601's: most of these formats cannot name a matrix, and are read as BT.601 then.
 """
 
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
-from diffir.codecs.intra_frame import decode_intra, padded, to_yuv
+from diffir.codecs.hevc import X265_PARAMS
+from diffir.codecs.intra_frame import BT601, LIMITED, decode_intra, padded, to_yuv
 from diffir.codecs.video_track import is_video_file, read_track
 from diffir.errors import CodecError
 
@@ -25,12 +29,19 @@ PIXEL_FORMAT = "yuv420p"
 SIZE_TAG = "DIFFIR_SIZE"
 """The tag of the file that tells the true size, as "65x33"; players pass over it."""
 
+ALWAYS = {
+    "libx265": {"x265-params": X265_PARAMS},
+    "mjpeg": {"strict": "unofficial"},  # it means limited range, which the stream then tells
+}
+"""Options without which an encoder chatters, or refuses."""
+
 
 def encode_matroska(pixels: Pixels, encoder: str, *, options: Mapping[str, str]) -> bytes:
     """Encode `(H,W,3) uint8` RGB as one intra frame in 4:2:0.
 
     Args:
-        pixels: of any size; both sides are padded to 16 pixels at least, and even ones.
+        pixels: of any size; both sides are padded to multiples of 4, as H.263 wants it, and to 16
+            at least.
         encoder: FFmpeg's name, "mpeg4".
         options: the encoder's own.
 
@@ -41,28 +52,40 @@ def encode_matroska(pixels: Pixels, encoder: str, *, options: Mapping[str, str])
     from av.codec.context import Flags
 
     height, width = pixels.shape[:2]
-    even = padded(pixels, multiple=2, least=16)
+    whole = padded(pixels, multiple=4, least=16)
     file = io.BytesIO()
+    os.environ.setdefault("SVT_LOG", "-1")  # SVT-AV1 chatters, and has no option against it
     try:
+        kind = "matroska" if _matroska_takes(encoder) else "nut"
         # "bitexact" leaves out dates, versions and random identifiers.
-        with av.open(file, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+        with av.open(file, "w", format=kind, options={"fflags": "+bitexact"}) as container:
             container.metadata[SIZE_TAG] = f"{width}x{height}"
-            stream = container.add_stream(encoder, rate=25, options=dict(options))
+            wanted = {**ALWAYS.get(encoder, {}), **options}
+            stream = container.add_stream(encoder, rate=25, options=wanted)
             if not isinstance(stream, av.VideoStream):
                 raise CodecError(f"{encoder} is not a video encoder", hint="See: ffmpeg -encoders")
-            stream.height, stream.width = even.shape[:2]
+            stream.height, stream.width = whole.shape[:2]
             stream.pix_fmt = PIXEL_FORMAT
             stream.thread_count = 1
             stream.codec_context.flags |= Flags.bitexact
-            for packet in [*stream.encode(to_yuv(even, PIXEL_FORMAT)), *stream.encode(None)]:
+            stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED
+            frame = to_yuv(whole, PIXEL_FORMAT, matrix=BT601)
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
                 container.mux(packet)
     except (av.FFmpegError, ValueError) as error:
         raise CodecError(
             f"{encoder} refused {width}x{height} pixels: {error}",
             hint="It must be an encoder of FFmpeg that takes yuv420p at any size, and whose video a "
-            "Matroska file can hold.",
+            "Matroska or a NUT file can hold.",
         ) from error
     return file.getvalue()
+
+
+def _matroska_takes(encoder: str) -> bool:
+    import av
+
+    with av.open(io.BytesIO(), "w", format="matroska") as container:
+        return av.Codec(encoder, "w").canonical_name in container.supported_codecs
 
 
 def decode_matroska(data: bytes, codec: str, *, decoder: str | None = None) -> Pixels:

@@ -1,4 +1,4 @@
-"""The coded pictures of an MP4, QuickTime, Matroska or WebM file, unpacked but not decoded.
+"""The coded pictures of an MP4, QuickTime, Matroska, WebM or NUT file, unpacked but not decoded.
 
 PyAV finds the track; what it hands out are the packets as the codec's own format defines them: AVC
 and HEVC units after their lengths, AV1 and VP9 and MPEG-2 as in a bare stream.
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MATROSKA_MAGIC = b"\x1a\x45\xdf\xa3"
+NUT_MAGIC = b"nut/multimedia container\0"
 # Brands of ISO files that are pictures, not movies: AVIF and HEIF have readers of their own.
 PICTURE_BRANDS = frozenset({b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis"})
 
@@ -36,8 +37,8 @@ class VideoTrack:
 
 
 def is_video_file(data: bytes) -> bool:
-    """Whether the bytes begin as MP4, QuickTime, Matroska or WebM does."""
-    if data.startswith(MATROSKA_MAGIC):
+    """Whether the bytes begin as MP4, QuickTime, Matroska, WebM or NUT does."""
+    if data.startswith((MATROSKA_MAGIC, NUT_MAGIC)):
         return True
     return data[4:8] == b"ftyp" and data[8:12] not in PICTURE_BRANDS
 

@@ -41,7 +41,8 @@ class Portrait:
         if PLOT in self.files:
             shown = f"\n![PSNR over bits per pixel, beside JPEG](pictures/{PLOT})\n"
         return (
-            f"## What `{name}` does to pictures\n\nMean over {about}.\n\n{self.table}{shown}\n"
+            f"## What `{name}` does to pictures\n\nOver {about}: the mean of the bits per pixel, "
+            f"and the PSNR of the mean squared error.\n\n{self.table}{shown}\n"
             f"![the benchmark's levels beside the original](pictures/{SHEET})\n"
         )
 

@@ -125,12 +125,13 @@ def from_pyav(encoder: str) -> list[Way]:
     import av
 
     try:
-        codec = av.Codec(encoder, "w").canonical_name
+        written = av.Codec(encoder, "w").canonical_name
     except ValueError as error:  # av.codec.codec.UnknownCodecError
         raise CodecError(
             f"FFmpeg, as PyAV brings it, has no encoder '{encoder}'",
             hint="Give FFmpeg's name of an encoder: libx264, mpeg4, libsvtav1 ...",
         ) from error
+    codec = {"h263p": "h263"}.get(written, written)  # the one encoder whose stream is another's
     decoder = {"av1": "libdav1d"}.get(codec, codec)  # FFmpeg's own AV1 decoder needs hardware
     names = {"encoder": encoder, "codec": codec, "decoder": decoder}
     fixed = {f"{kind}_literal": literal(name) for kind, name in names.items()}

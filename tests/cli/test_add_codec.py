@@ -84,7 +84,7 @@ class TestPackage:
     def test_pictures_of_ones_own(self, diffir, desk, photos):
         outcome = diffir("add-codec", "mine", "--pillow", "GIF", "--pictures", photos)
         assert outcome.code == 0, outcome.err
-        assert "Mean over 3 pictures." in (desk / "plugins/diffir-mine/README.md").read_text()
+        assert "Over 3 pictures: the mean" in (desk / "plugins/diffir-mine/README.md").read_text()
 
 
 class TestRegister:

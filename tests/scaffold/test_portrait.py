@@ -21,7 +21,7 @@ def test_a_table_a_plot_and_a_sheet():
     assert sizes["rate-distortion.png"] == (640, 400)
     assert sizes["artefacts.png"][0] > 4 * 256
     section = portrait.section(name="webp", about="three pictures")
-    assert section.startswith("## What `webp` does to pictures\n\nMean over three pictures.")
+    assert section.startswith("## What `webp` does to pictures\n\nOver three pictures: the mean")
     assert "(pictures/rate-distortion.png)" in section
 
 

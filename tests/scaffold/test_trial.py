@@ -54,6 +54,9 @@ class TestSettle:
             from_pillow(name)
         assert "GIF" in e.value.hint
 
+    def test_an_encoder_whose_stream_is_of_another_name(self):
+        assert settle("part1", from_pyav("h263p"), Wishes()).scale.label == "quantizer scale"
+
     def test_a_suffix_names_the_format(self):
         assert from_pillow("jpg")[0].values["format_literal"] == '"JPEG"'
 
