@@ -61,8 +61,7 @@ def doctor(
         typer.echo(f"device: {_device()}\n")
         # Programs say much: the first line is shown here, all of it with --json.
         rows = [
-            (f.kind, f.name, f.plugin, f.state, (f.note or "").partition("\n")[0])
-            for f in findings
+            (f.kind, f.name, f.plugin, f.state, (f.note or "").partition("\n")[0]) for f in findings
         ]
         print_table(("what", "name", "plugin", "state", "note"), rows)
         for finding in findings:

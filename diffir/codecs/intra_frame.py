@@ -196,7 +196,7 @@ def decode_frame(packets: Iterable[bytes], decoder: str, *, extradata: bytes = b
             if len(frames) > 1:
                 raise movie_error(decoder)
     except (av.FFmpegError, ValueError) as error:
-        raise CodecError(f"{decoder} could not decode the bytes: {error}") from error
+        raise CodecError(f"{decoder} could not decode the bytes: {reason(error)}") from error
     if not frames:
         raise CodecError(f"{decoder} found no complete picture in the bytes: damaged or truncated")
     return frames[0]
@@ -208,6 +208,11 @@ def movie_error(name: str) -> CodecError:
         f"one still picture was expected, this {name} stream is a movie of several frames",
         hint="Extract a frame first, for example: ffmpeg -i movie.mp4 -frames:v 1 -c copy one.mp4",
     )
+
+
+def reason(error: Exception) -> str:
+    """What FFmpeg says, without the name of its function and the number that go with it."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _decoder(name: str) -> VideoCodecContext:

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from diffir.codecs.hevc import X265_PARAMS
-from diffir.codecs.intra_frame import BT601, LIMITED, decode_intra, padded, to_yuv
+from diffir.codecs.intra_frame import BT601, LIMITED, decode_intra, padded, reason, to_yuv
 from diffir.codecs.video_track import is_video_file, read_track
 from diffir.errors import CodecError
 
@@ -74,9 +74,9 @@ def encode_matroska(pixels: Pixels, encoder: str, *, options: Mapping[str, str])
                 container.mux(packet)
     except (av.FFmpegError, ValueError) as error:
         raise CodecError(
-            f"{encoder} refused {width}x{height} pixels: {error}",
-            hint="It must be an encoder of FFmpeg that takes yuv420p at any size, and whose video a "
-            "Matroska or a NUT file can hold.",
+            f"{encoder} refused {width}x{height} pixels: {reason(error)}",
+            hint="It must be an encoder of FFmpeg that takes yuv420p at any size, and whose video "
+            "Matroska or NUT can hold.",
         ) from error
     return file.getvalue()
 

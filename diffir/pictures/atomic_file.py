@@ -31,7 +31,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if not overwrite and os.path.lexists(path):
         raise OutputError(
             f"{path} exists already",
-            hint="Choose another name, or let it be replaced: --overwrite; overwrite=True in Python.",
+            hint="Choose another name, or let it be replaced: --overwrite, or overwrite=True.",
         )
 
 

@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch):
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / "mine.py").write_text(PLUGIN)
-    (folder / "broken.py").write_text("raise ValueError(\"one line\\nand another\")")
+    (folder / "broken.py").write_text('raise ValueError("one line\\nand another")')
     return tmp_path
 
 

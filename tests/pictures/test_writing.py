@@ -111,7 +111,7 @@ class TestFiles:
         path.write_bytes(b"mine")
         with pytest.raises(OutputError, match="exists already") as caught:
             write(PICTURE, path)
-        assert "--overwrite; overwrite=True in Python" in str(caught.value.hint)
+        assert "--overwrite, or overwrite=True" in str(caught.value.hint)
         assert path.read_bytes() == b"mine"
         write(PICTURE, path, overwrite=True)
         np.testing.assert_array_equal(read(path).pixels, NOISE)
