@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffir.cli.inputs import Item
+from diffir.cli.inputs import PICTURE_SUFFIXES, Item
 from diffir.errors import OutputError
 
 
@@ -30,9 +30,14 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
         suffix: of the files in an output folder; the dot may be left out.
 
     Raises:
-        OutputError: two inputs would share one output file, a result would replace its input, or
-            the suffix is none.
+        OutputError: two inputs would share one output file, a result would replace its input, the
+            suffix is none, or several inputs would go into a folder that is named like a picture.
     """
+    if len(items) > 1 and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+        raise OutputError(
+            f"{output} is the name of one picture, and there are {len(items)} to write",
+            hint="Name a folder; it is made where it is missing.",
+        )
     if len(items) == 1 and output.suffix and not output.is_dir():
         targets = [output]
     else:

@@ -236,7 +236,8 @@ def _collector(
 def _duplicate(
     first: Component, second: Component, origins: tuple[str, str] | None
 ) -> DuplicateComponentError:
-    one, two = (f" of {origin}" for origin in origins) if origins else ("", "")
+    told = (origin if origin != "built in" else "" for origin in origins or ("", ""))
+    one, two = (f" of {origin}" if origin else "" for origin in told)
     return DuplicateComponentError(
         f"{first.kind} '{first.name}' is registered by plugin '{first.plugin}'{one} "
         f"and again by plugin '{second.plugin}'{two}",

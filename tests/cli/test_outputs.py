@@ -30,6 +30,14 @@ def test_a_folder_whose_name_has_a_dot(tmp_path):
     assert job.target == tmp_path / "v1.0" / "a.png"
 
 
+def test_several_inputs_need_a_folder(tmp_path):
+    several = [item("in/a.jpg"), item("in/b.jpg")]
+    with pytest.raises(OutputError, match=r"c\.png is the name of one picture, and there are 2"):
+        plan(several, tmp_path / "c.png", suffix=".png")
+    (tmp_path / "c.png").mkdir()
+    assert len(plan(several, tmp_path / "c.png", suffix=".png")) == 2
+
+
 def test_the_tree_is_mirrored(tmp_path):
     jobs = plan([item("in/a.jpg"), item("in/s/b.webp", "s/b.webp")], tmp_path, suffix=".png")
     assert [job.target.relative_to(tmp_path).as_posix() for job in jobs] == ["a.png", "s/b.png"]

@@ -269,6 +269,14 @@ class TestPlugins:
         assert rows["my_codec"].error is None
         assert host.find("codec", "mine")
 
+    def test_a_file_that_claims_a_built_in_name(self, folder):
+        text = self.FILE.replace('"mine"', '"jpeg"')
+        assert text != self.FILE
+        (folder / "twin.py").write_text(text)
+        with pytest.raises(DuplicateComponentError, match="by plugin 'diffir' and again") as caught:
+            build_host()
+        assert f"by plugin 'twin' of {folder / 'twin.py'}" in str(caught.value)
+
     def test_a_mistake_of_syntax_is_told_with_its_line(self, folder):
         (folder / "broken.py").write_text("x = 1\nx = = 2")
         row = build_host().plugin("broken")
