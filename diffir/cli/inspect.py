@@ -1,4 +1,7 @@
-"""`diffir inspect`: how files were compressed, read from their bytes; no pixels are decoded."""
+"""`diffir inspect`: how files were compressed, read from their bytes.
+
+Pixels are decoded only where no codec recognizes the bytes: a PNG may once have been a JPEG.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ HOW_SURE = {
     "bitstream": "read from the file",
     "estimate": "estimated",
     "user": "as you said",
+    "pixels": "seen in the pixels",
     None: "",
 }
 
@@ -36,7 +40,7 @@ def inspect(
     """Show how files were compressed.
 
     Codec, quality, chroma format, quantizers and more, each with how sure it is: read from the
-    file, or estimated.
+    file, estimated, or seen in the pixels of a PNG that once was a JPEG.
     """
     host: Host = ctx.obj
 
@@ -51,10 +55,10 @@ def inspect(
 
 
 def read_facts(host: Host, path: Path) -> CodecInfo:
-    """What the bytes say; unknown for formats that no codec recognizes, such as PNG.
+    """What the bytes say, or the pixels of formats that no codec recognizes, such as PNG.
 
     Raises:
-        PictureError: the file cannot be read, or is empty.
+        PictureError: the file cannot be read, is empty, or is no picture.
         CodecError: the bytes are damaged.
     """
     try:
@@ -66,7 +70,11 @@ def read_facts(host: Host, path: Path) -> CodecInfo:
     if not data:
         raise PictureError(f"{path} is empty", hint="Fetch or save the file again.")
     codec = host.recognize(data)
-    return codec.read_info(data) if codec else CodecInfo.unknown()
+    if codec is not None:
+        return codec.read_info(data)
+    from diffir.pictures.reading import read_bytes
+
+    return read_bytes(data, name=str(path), host=host).codec
 
 
 def _print_facts(path: Path, info: CodecInfo) -> None:
@@ -74,7 +82,7 @@ def _print_facts(path: Path, info: CodecInfo) -> None:
     if info.known:
         print_table(("fact", "value", "how sure"), _facts(info), indent=2)
     else:
-        typer.echo("  no codec that diffir knows: nothing says how it was compressed")
+        typer.echo("  neither the file nor its pixels say how it was compressed")
 
 
 def _facts(info: CodecInfo) -> Iterator[tuple[str, str, str]]:

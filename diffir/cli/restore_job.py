@@ -63,7 +63,7 @@ def _judged(picture: Picture, told: CodecInfo, strength: float) -> dict[str, Any
     """What the model was told, whether that was seen in the pixels, and how much it may change."""
     return {
         "told": {"codec": told.name, "severity": _rounded(told.severity)},
-        "seen_in_pixels": told is not picture.codec,
+        "seen_in_pixels": told is not picture.codec or told.sources.get("name") == "pixels",
         "strength": _rounded(strength),
     }
 
@@ -79,6 +79,7 @@ def _facts(picture: Picture) -> dict[str, Any]:
         "height": picture.height,
         "codec": codec.name,
         "quality": codec.quality,
+        "grid": codec.grid,
         "severity": codec.severity,
         "quantizer": codec.quantizer,
         "subsampling": codec.subsampling,
@@ -121,11 +122,13 @@ def say(record: dict[str, Any], *, as_json: bool) -> None:
 def _described(record: dict[str, Any]) -> str:
     quality = "" if record["quality"] is None else f" {record['quality']:g}"
     read = f"{record['codec'] or 'unknown codec'}{quality}"
+    if record["sources"].get("name") == "pixels":
+        return f"pixels of a {read}"
     if not record["seen_in_pixels"]:
         return read
-    from diffir.restore.guard import LEFT_ALONE
+    from diffir.restore.guard import GUESS_LEFT_ALONE
 
     told = record["told"]
-    if told["severity"] <= LEFT_ALONE:
+    if told["severity"] <= GUESS_LEFT_ALONE:
         return f"{read} without a trace of one"
     return f"{read} that looks like {told['codec']} of severity {told['severity']:g}"

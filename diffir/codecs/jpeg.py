@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from diffir.codecs.ijg_quality import nearest_quality
 from diffir.codecs.jpeg_headers import read_jpeg
+from diffir.codecs.jpeg_traces import find_lattice
 from diffir.codecs.provenance import sourced
 from diffir.codecs.still_image import check_request, decode_pixels, encode_pixels
 from diffir.contracts.codec import CodecInfo, CodecSpec, QualityScale
@@ -73,3 +74,17 @@ class Jpeg:
             ),
             estimates=("quality", "severity") if distance else (),
         )
+
+    def find_traces(self, pixels: Pixels) -> CodecInfo | None:
+        """The quality that a picture once had as a JPEG, by the lattice of its coefficients."""
+        found = find_lattice(pixels)
+        if found is None:
+            return None
+        info = CodecInfo(
+            name="jpeg",
+            quality=found.quality,
+            severity=self.spec.scale.severity(found.quality),
+            grid=(found.row, found.column) if found.row or found.column else None,
+            details={"quality_distance": round(found.distance, 3)} if found.distance else {},
+        )
+        return sourced(info, otherwise="pixels")

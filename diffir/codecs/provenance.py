@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from diffir.contracts.codec import CodecInfo, Source
 
 
-def sourced(info: CodecInfo, *, estimates: Collection[str] = ()) -> CodecInfo:
-    """Fill `sources`: the fields named in `estimates` are estimates, all others the bitstream's."""
+def sourced(
+    info: CodecInfo, *, estimates: Collection[str] = (), otherwise: Source = "bitstream"
+) -> CodecInfo:
+    """Fill `sources`: the fields named in `estimates` are estimates, all others as `otherwise`."""
     known = [
         field.name
         for field in fields(info)
         if field.name not in ("details", "sources") and getattr(info, field.name) is not None
     ]
     sources: dict[str, Source] = {
-        name: "estimate" if name in estimates else "bitstream" for name in known
+        name: "estimate" if name in estimates else otherwise for name in known
     }
     return replace(info, sources=sources)

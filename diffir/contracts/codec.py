@@ -8,7 +8,8 @@ An implementation must
     be deterministic: equal pixels and quality give equal bytes;
     read facts in `read_info` from the bytes alone, and leave `None` what they do not say.
 It may assume that pixels are C-contiguous. It must never write files, start processes, print, or
-keep state between calls: data-loader workers share one codec through pickle. An encoder that is a
+keep state between calls: data-loader workers share one codec through pickle. A codec that finds its
+own traces in decoded pixels may have `find_traces` (`TraceFinder`). An encoder that is a
 program is run by `diffir.codecs.external_command.ExternalCommandCodec`, which bounds what it does.
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-Source = Literal["bitstream", "estimate", "user"]
+Source = Literal["bitstream", "estimate", "user", "pixels"]
 Subsampling = Literal["4:2:0", "4:4:4"]
 
 
@@ -88,6 +89,8 @@ class CodecInfo:
     bits_per_pixel: compressed bits over pixels.
     lossless, progressive: as the words say.
     generation: how often the picture was compressed, where it can be told.
+    grid: row and column, in pixels, of the first corner of a block, where that is not (0, 0): the
+        picture was cropped after it was compressed.
     details: further facts of the format, by name, printable.
     sources: for each field above that is not `None`, where it came from.
     """
@@ -102,6 +105,7 @@ class CodecInfo:
     lossless: bool | None = None
     progressive: bool | None = None
     generation: int | None = None
+    grid: tuple[int, int] | None = None
     details: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
 
@@ -174,5 +178,23 @@ class Codec(Protocol):
 
         Raises:
             CodecError: the bytes are not this codec's.
+        """
+        ...
+
+
+class TraceFinder(Protocol):
+    """What a codec may have beside the verbs of `Codec`."""
+
+    def find_traces(self, pixels: Pixels) -> CodecInfo | None:
+        """What this codec did to pixels that come from a file which does not tell.
+
+        It is asked of every picture in a lossless file, so it takes a fraction of a second whatever
+        the size, and answers only where it is sure: what it says counts like what a file says.
+
+        Args:
+            pixels: `(H,W,3) uint8` RGB, H and W from 1 up, not to be changed.
+
+        Returns:
+            The facts, with "pixels" for their source; None where there is no trace.
         """
         ...

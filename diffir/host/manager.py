@@ -27,7 +27,7 @@ from diffir.host.user_folder import VARIABLE, disabled_plugins, plugins_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from diffir.contracts.codec import Codec
+    from diffir.contracts.codec import Codec, CodecInfo, Pixels
 
 _LOG = logging.getLogger("diffir")
 
@@ -199,6 +199,25 @@ class Host:
                     return codec
             except Exception as error:  # a plugin's mistake must not hide the other codecs
                 _LOG.warning("%s is passed over: it fails to recognize bytes: %r", component, error)
+        return None
+
+    def find_traces(self, pixels: Pixels) -> CodecInfo | None:
+        """What the first codec that finds its traces in `(H,W,3) uint8` pixels says of them.
+
+        Codecs that cannot be loaded, or do not look (`TraceFinder`), are passed over.
+        """
+        for component in self.components("codec"):
+            try:
+                finder = getattr(self.codec(component.name), "find_traces", None)
+            except ComponentError:
+                continue
+            try:
+                found: CodecInfo | None = None if finder is None else finder(pixels)
+            except Exception as error:  # as above
+                _LOG.warning("%s is passed over: it fails to find traces: %r", component, error)
+                continue
+            if found is not None:
+                return found
         return None
 
     def has_commands(self, plugin: str) -> bool:

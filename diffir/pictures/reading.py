@@ -3,6 +3,7 @@
     path -> bytes -> which codec, and what it tells         CodecInfo
                   -> pixels, turned upright                 Pillow; what it cannot decode: the codec
                   -> ICC, EXIF, XMP, dpi, comment           Metadata
+         pixels of a lossless file -> traces of a codec     CodecInfo
 
 The content decides what a file is; its suffix is not looked at. Color values are not converted,
 with one exception: CMYK becomes RGB, and its profile is left out. Stills of 8 bits that hold more
@@ -14,6 +15,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Metadata, Picture
@@ -68,7 +71,8 @@ def read_bytes(data: bytes, *, name: str, host: Host | None = None) -> Picture:
             f"{name} is empty (0 bytes)",
             hint="The download or copy failed: get the file again from where it came.",
         )
-    codec = (host or _default_host()).recognize(data)
+    host = host or _default_host()
+    codec = host.recognize(data)
     still = still_format(data)
     if still is not None:
         decoded = decode_still(data, still, name=name)
@@ -76,7 +80,8 @@ def read_bytes(data: bytes, *, name: str, host: Host | None = None) -> Picture:
         decoded = _decode_by(codec, data, name)
     else:
         raise _unknown(data, name)
-    return picture_of(decoded.samples, codec=_info(codec, data), metadata=decoded.metadata)
+    picture = picture_of(decoded.samples, codec=_info(codec, data), metadata=decoded.metadata)
+    return _with_traces(picture, host)
 
 
 def _default_host() -> Host:
@@ -120,6 +125,14 @@ def _info(codec: Codec | None, data: bytes) -> CodecInfo:
         # The pixels were decoded: a header that our reader does not follow is no reason to stop.
         _LOG.info("nothing is known of the compression: %s", error)
         return CodecInfo.unknown()
+
+
+def _with_traces(picture: Picture, host: Host) -> Picture:
+    """A picture of a lossless file, with what its pixels show of a codec that it met before."""
+    if (picture.codec.known and not picture.codec.lossless) or picture.pixels.dtype != np.uint8:
+        return picture
+    traces = host.find_traces(picture.pixels.astype(np.uint8, copy=False))
+    return picture if traces is None else picture.with_pixels(picture.pixels, codec=traces)
 
 
 def _decode_by(codec: Codec, data: bytes, name: str) -> Still:

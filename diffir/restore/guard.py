@@ -1,7 +1,7 @@
 """Do no harm: what pressed a picture, and how much of what the model changes is let through.
 
-    facts of the file or the user -> severity -> strength
-    pixels, where there are none  -> degradation encoder -'
+    facts of the file or the user -> severity ------------> strength
+    pixels, where there are none  -> degradation encoder ---'
 
 A model that has learned to mend bad compression mends what is not broken, too. A lightly compressed
 picture is changed less, and one that shows no trace of a codec hardly at all.
@@ -26,6 +26,10 @@ LEFT_ALONE, IN_FULL = 0.03, 0.15
 
 Measured with JPEG, WebP, AVIF and HEVC at qualities up to 95: see docs/experiments.md."""
 
+GUESS_LEFT_ALONE, GUESS_IN_FULL = 0.15, 0.7
+"""The same for severities that the degradation encoder saw in the pixels. It takes light
+compression for heavier than it is, and of mending what is not broken half is better than all."""
+
 LOOK_SIDE, LOOKS_PER_AXIS = 128, 4
 """Crops that the degradation encoder sees; as large as those that it learned from."""
 
@@ -33,15 +37,20 @@ LOOK_MULTIPLE = 32
 """What the sides of smaller ones are grown to."""
 
 
-def strength_for(severity: float | None) -> float:
+def strength_for(severity: float | None, *, guessed: bool = False) -> float:
     """Share of the model's changes to let through, in [0,1]; all where nothing is known.
+
+    Args:
+        severity: of the compression, in [0,1].
+        guessed: the degradation encoder says so; nothing that is sure does.
 
     >>> strength_for(0.01), strength_for(0.9), strength_for(None)
     (0.0, 1.0, 1.0)
     """
     if severity is None:
         return 1.0
-    return float(np.clip((severity - LEFT_ALONE) / (IN_FULL - LEFT_ALONE), 0, 1))
+    low, high = (GUESS_LEFT_ALONE, GUESS_IN_FULL) if guessed else (LEFT_ALONE, IN_FULL)
+    return float(np.clip((severity - low) / (high - low), 0, 1))
 
 
 def crops_to_look_at(picture: Picture, multiple: int) -> torch.Tensor:

@@ -23,7 +23,7 @@ from diffir.restore.memory import choose_tile, is_out_of_memory
 from diffir.restore.pack_store import find_pack, stored_packs
 from diffir.restore.prompt_packs import extend, load_pack, model_hash
 from diffir.restore.tensors import pad_to_multiple, to_image
-from diffir.restore.tiling import GRID, SMALLEST_TILE, cut
+from diffir.restore.tiling import GRID, SMALLEST_TILE, cut, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,9 @@ class Restorer:
         """What the model is told of a picture's codec, and the share of its changes let through."""
         served = self.pack_for(picture.codec) is not None
         told = picture.codec if served else what_is_told(self.model, picture)
-        return told, strength_for(told.severity) if self.strength is None else self.strength
+        if self.strength is not None:
+            return told, self.strength
+        return told, strength_for(told.severity, guessed=told.severity != picture.codec.severity)
 
     def choose_tile(self) -> int:
         """The side of the tiles that the next picture is cut into."""
@@ -134,14 +136,14 @@ class Restorer:
     def _estimate(self, picture: Picture, tile: int) -> Estimates:
         pack = self.pack_for(picture.codec)
         told, strength = self.judge(picture)
-        shape = (picture.height, picture.width, 3)
-        faithful, rich = np.zeros(shape, np.float16), np.zeros(shape, np.float16)
+        whole, inside = on_grid(picture.pixels, picture.codec.grid or (0, 0))
+        faithful, rich = (np.zeros(whole.shape, np.float16) for _ in range(2))
         if strength == 0:  # nothing of what the model says would be used
-            return Estimates(picture, faithful, rich, (), tile, told, strength)
+            return Estimates(picture, faithful[inside], rich[inside], (), tile, told, strength)
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
-        for place in cut(picture.height, picture.width, tile):
-            pixels = picture.pixels[place.rows, place.columns]
+        for place in cut(whole.shape[0], whole.shape[1], tile):
+            pixels = whole[place.rows, place.columns]
             *residuals, share = self._run(pixels, told, pack, generator)
             for total, residual in zip((faithful, rich), residuals, strict=True):
                 total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
@@ -149,7 +151,7 @@ class Restorer:
         areas = [area for area, _ in shares]
         mean = np.average([share for _, share in shares], axis=0, weights=areas)
         experts = tuple(float(share) for share in mean)
-        return Estimates(picture, faithful, rich, experts, tile, told, strength)
+        return Estimates(picture, faithful[inside], rich[inside], experts, tile, told, strength)
 
     def _run(
         self,

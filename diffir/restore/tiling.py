@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from diffir.contracts.picture import AnyPixels
+
 GRID = 64
 """Largest block of the codecs that we read: the superblock of HEVC, VP9 and AV1, in pixels."""
+BLOCK = 8
+"""What a codec's corner counts in: the transform block of JPEG, the only codec that is cropped."""
 OVERLAP = 64
 SMALLEST_TILE = 128
 
@@ -53,6 +57,25 @@ def cut(height: int, width: int, size: int) -> Iterator[Tile]:
     for rows, row_weights in _axis(height, size):
         for columns, column_weights in _axis(width, size):
             yield Tile(rows, columns, row_weights[:, None], column_weights[None, :])
+
+
+def on_grid(pixels: AnyPixels, corner: tuple[int, int]) -> tuple[AnyPixels, tuple[slice, slice]]:
+    """Grow `(H,W,3)` pixels by mirroring so that blocks begin at their corner.
+
+    Args:
+        pixels: as they are; they come back as such where `corner` is (0, 0).
+        corner: row and column at which the first whole block begins, less than `GRID` each.
+
+    Returns:
+        The pixels, and where in them the given ones are.
+    """
+    height, width = pixels.shape[:2]
+    above, left = (-place % BLOCK for place in corner)
+    inside = slice(above, above + height), slice(left, left + width)
+    if above or left:
+        grown = np.pad(pixels, ((above, 0), (left, 0), (0, 0)), mode="symmetric")
+        return cast("AnyPixels", grown), inside
+    return pixels, inside
 
 
 def count(height: int, width: int, size: int) -> int:

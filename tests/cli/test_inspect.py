@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from diffir.host.manager import default_host
 
@@ -54,8 +55,28 @@ def test_a_format_that_no_codec_knows(diffir, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("no picture at all")
     outcome = diffir("inspect", path)
+    assert outcome.code == 1
+    assert "is not a picture that diffir knows" in outcome.err
+
+
+def test_a_png_that_never_met_a_codec(diffir, tmp_path):
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "drawn.png")
+    outcome = diffir("inspect", tmp_path / "drawn.png")
     assert outcome.code == 0
-    assert "no codec that diffir knows" in outcome.out
+    assert "neither the file nor its pixels say" in outcome.out
+
+
+def test_a_png_that_once_was_a_jpeg(diffir, tmp_path):
+    rows, columns = np.mgrid[0:160, 0:200]
+    gray = (125 + 60 * np.sin(rows * columns / 300) + columns / 9).astype(np.uint8)
+    Image.fromarray(gray).save(tmp_path / "photo.jpg", quality=10)
+    path = tmp_path / "screenshot.png"
+    with Image.open(tmp_path / "photo.jpg") as image:
+        image.crop((3, 6, *image.size)).save(path)
+    assert "seen in the pixels" in diffir("inspect", path).out
+    facts = json.loads(diffir("inspect", path, "--json").out)
+    assert (facts["name"], facts["quality"], facts["grid"]) == ("jpeg", 10, [2, 5])
+    assert facts["sources"]["quality"] == "pixels"
 
 
 def test_one_bad_file_does_not_hide_the_others(diffir, photo):

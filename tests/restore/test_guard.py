@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.restore.guard import (
+    GUESS_IN_FULL,
+    GUESS_LEFT_ALONE,
     IN_FULL,
     LEFT_ALONE,
     crops_to_look_at,
@@ -42,6 +44,14 @@ class TestStrength:
     def test_its_ends(self):
         assert strength_for(0) == strength_for(LEFT_ALONE) == 0
         assert strength_for(IN_FULL) == strength_for(1) == strength_for(None) == 1
+
+    @given(st.floats(0, 1))
+    def test_a_guess_changes_less_than_a_fact(self, severity):
+        assert strength_for(severity, guessed=True) <= strength_for(severity)
+
+    def test_the_ends_of_a_guess(self):
+        assert strength_for(GUESS_LEFT_ALONE, guessed=True) == 0
+        assert strength_for(GUESS_IN_FULL, guessed=True) == 1
 
 
 class TestCrops:
@@ -118,3 +128,7 @@ class TestRestorer:
         light = replace(FOREIGN, severity=0.0)
         assert restorer.judge(picture(codec=light))[1] == 0
         assert restorer.judge(picture(codec=FOREIGN))[1] == 1
+
+    def test_what_is_seen_counts_as_a_guess(self, restorer):
+        told, strength = restorer.judge(picture())
+        assert strength == strength_for(told.severity, guessed=True)

@@ -185,3 +185,14 @@ class TestLoad:
             load(tiny_weights, device="cuda:99")
         with pytest.raises(DeviceError, match="no dtype 'int8'"):
             load(tiny_weights, device="cpu", dtype="int8")
+
+
+def test_a_cropped_picture_is_restored_on_its_own_grid(restorer):
+    whole = noise(72, 64)
+    facts = CodecInfo(name="jpeg", severity=0.9, grid=(5, 2))
+    cropped = restorer.estimate(Picture(whole, codec=facts))
+    assert cropped.faithful.shape == whole.shape
+    grown = np.pad(whole, ((3, 0), (6, 0), (0, 0)), mode="symmetric")
+    aligned = restorer.estimate(Picture(grown, codec=JPEG))
+    assert np.array_equal(cropped.rich, aligned.rich[3:, 6:])
+    assert cropped.at(1).pixels.shape == whole.shape

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffir.restore.tiling import GRID, OVERLAP, count, cut
+from diffir.restore.tiling import GRID, OVERLAP, count, cut, on_grid
 
 LENGTHS = st.integers(1, 1500)
 SIZES = st.sampled_from([128, 192, 256, 512])
@@ -57,3 +57,17 @@ def test_a_picture_that_fits_is_one_tile_of_full_weight():
 def test_other_sizes_are_refused(size):
     with pytest.raises(ValueError, match=f"a multiple of 64 from 128, got {size}"):
         list(cut(300, 300, size))
+
+
+class TestOnGrid:
+    @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 7), st.integers(0, 7))
+    def test_blocks_begin_at_the_corner(self, height, width, row, column):
+        pixels = np.arange(height * width * 3, dtype=np.uint16).reshape(height, width, 3)
+        whole, inside = on_grid(pixels, (row, column))
+        assert np.array_equal(whole[inside], pixels)
+        assert (inside[0].start + row) % 8 == (inside[1].start + column) % 8 == 0
+        assert max(inside[0].start, inside[1].start) < 8
+
+    def test_what_lies_on_it_is_not_copied(self):
+        pixels = np.zeros((20, 30, 3), np.uint8)
+        assert on_grid(pixels, (0, 0))[0] is pixels
