@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffir.codecs.av1_headers import Av1Header, read_av1
-from diffir.codecs.iso_boxes import HeifImage, read_brands, read_heif_image
+from diffir.codecs.heif_items import HeifImage, read_heif_image
+from diffir.codecs.iso_boxes import read_brands
 from diffir.codecs.provenance import sourced
 from diffir.codecs.still_image import check_request, decode_pixels, encode_pixels
 from diffir.contracts.codec import CodecInfo, CodecSpec, QualityScale

@@ -1,43 +1,52 @@
-"""The HEVC picture inside a HEIC file: its NAL units, and how it is to be turned."""
+"""The HEVC picture inside a HEIC file: in one piece, or a grid of tiles.
+
+file -> items -> NAL units of the picture, or of each tile -> the caller decodes
+     -> tiles are put in place -> cut, turned, mirrored
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from diffir.codecs.iso_boxes import read_brands, read_heif_image
+from diffir.codecs.heif_grid import DAMAGED, Grid, assembled, read_grid
+from diffir.codecs.heif_items import HeifItems, read_heif_image
+from diffir.codecs.heif_turns import turned
+from diffir.codecs.intra_frame import MAX_PIXELS
+from diffir.codecs.iso_boxes import read_brands
 from diffir.codecs.nal_records import hevc_units
 from diffir.codecs.picture_stamp import Stamp
 from diffir.errors import CodecError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from diffir.contracts.codec import Pixels
+
+    Decode = Callable[[list[bytes]], Pixels]
 
 HEIC_BRANDS = frozenset({"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"})
 
 
 @dataclass(frozen=True)
 class HeicImage:
-    """The primary picture of a HEIC file.
+    """What the headers of a HEIC file say of its primary picture.
 
-    units: NAL units of the picture, or of its first tile, parameter sets first. turns: what to do
-    with the decoded pixels, in order: ("irot", quarter turns to the left) or ("imir", 0 to swap
-    left and right, 1 to swap top and bottom). size: of the whole picture before turning, if told.
+    units: NAL units of the picture, or of its first tile, parameter sets first. tiles: 1, or how
+    many make up the grid. size: of the whole picture before turning, if told. coded_bytes: of all
+    tiles; `None` where the picture is no grid.
     """
 
-    units: tuple[bytes, ...]
-    turns: tuple[tuple[str, int], ...]
+    units: list[bytes]
     tiles: int
     size: Stamp | None
+    coded_bytes: int | None = None
 
-    def grid_error(self) -> CodecError:
-        """What to raise where the picture is a grid of tiles."""
-        return CodecError(
-            f"a picture coded in one piece was expected, this HEIC file has {self.tiles} tiles",
-            hint="Convert it to PNG or JPEG first; the package pillow-heif reads such files.",
-        )
+    def tile_bits(self) -> float | None:
+        """Bits of all tiles over the pixels of the picture; `None` where it is no grid."""
+        if self.coded_bytes is None or self.size is None:
+            return None
+        return 8 * self.coded_bytes / (self.size.width * self.size.height)
 
 
 def is_heic(data: bytes) -> bool:
@@ -52,27 +61,84 @@ def is_heic(data: bytes) -> bool:
 
 
 def read_heic(data: bytes) -> HeicImage:
-    """Find the primary picture.
+    """Read the headers of the primary picture.
 
     Raises:
         CodecError: the file is damaged, cut short, or its picture is of another codec.
     """
+    items = HeifItems(data)
+    if items.kinds.get(items.primary) == "grid":
+        grid = _checked_grid(items)
+        first = next(_tiles(items, len(data)))[1]
+        coded = sum(items.length_of(item) for item in set(items.tiles))
+        return HeicImage(first, grid.tiles, Stamp(grid.width, grid.height), coded)
     image = read_heif_image(data)
-    record = image.properties.get("hvcC")
-    if image.kind != "hvc1" or record is None:
-        raise CodecError(f"a HEVC picture was expected in the HEIF file, got {image.kind!r}")
-    turns = [
-        (kind, payload[0] & 3)
-        for kind, payload in image.properties.items()
-        if kind in ("irot", "imir") and payload
-    ]
     size = Stamp(image.width, image.height) if image.width and image.height else None
-    units = tuple(hevc_units(record, [image.bitstream]))
-    return HeicImage(units, tuple(turns), image.tiles, size)
+    return HeicImage(_units(items, items.primary), 1, size)
 
 
-def turned(pixels: Pixels, turns: tuple[tuple[str, int], ...]) -> Pixels:
-    """Turn and mirror `(H,W,3)` as the file says, ISO/IEC 23008-12, 6.5.10 and 6.5.12."""
-    for kind, value in turns:
-        pixels = np.rot90(pixels, value) if kind == "irot" else np.flip(pixels, 1 - (value & 1))
-    return np.ascontiguousarray(pixels)
+def decode_heic(data: bytes, decode: Decode) -> Pixels:
+    """Decode the primary picture to `(H,W,3) uint8` RGB, upright.
+
+    Args:
+        data: the whole file.
+        decode: NAL units of one picture to its pixels; called for one tile after the other.
+
+    Raises:
+        CodecError: the file is damaged, cut short, or its picture is of another codec.
+    """
+    items = HeifItems(data)
+    if items.kinds.get(items.primary) == "grid":
+        grid = _checked_grid(items)
+        pixels = assembled(
+            grid, ((places, decode(units)) for places, units in _tiles(items, len(data)))
+        )
+    else:
+        pixels = decode(_units(items, items.primary))
+    return turned(pixels, items.properties(items.primary))
+
+
+def _checked_grid(items: HeifItems) -> Grid:
+    grid = read_grid(items.bytes_of(items.primary))
+    if len(items.tiles) != grid.tiles:
+        raise CodecError(
+            f"a grid of {grid.columns}x{grid.rows} tiles needs {grid.tiles}, "
+            f"the HEIC file names {len(items.tiles)}",
+            hint=DAMAGED,
+        )
+    # Before anything is decoded: a few bytes may ask for any size.
+    if grid.width * grid.height > MAX_PIXELS:
+        raise CodecError(
+            f"the HEIC file claims {grid.width}x{grid.height} pixels, {MAX_PIXELS} are the limit",
+            hint="If that is its size, cut it into parts with another program first.",
+        )
+    return grid
+
+
+def _tiles(items: HeifItems, file_size: int) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Places and NAL units of each tile; one that stands in several places comes once."""
+    places: dict[int, list[int]] = {}
+    for place, item in enumerate(items.tiles):
+        places.setdefault(item, []).append(place)
+    left = file_size
+    for item, its_places in places.items():
+        where = f"tile {its_places[0] + 1} of {len(items.tiles)}"
+        units = _units(items, item, where=where)
+        left -= items.length_of(item)
+        # Tiles that overlap could ask for more work than the file has bytes.
+        if left < 0:
+            raise CodecError(f"{where} lies over the bytes of other tiles", hint=DAMAGED)
+        yield its_places, units
+
+
+def _units(items: HeifItems, item: int, *, where: str = "the picture") -> list[bytes]:
+    kind, record = items.kinds.get(item), items.properties(item).get("hvcC")
+    if kind is None:
+        raise CodecError(f"{where} is missing: the file has no item {item}", hint=DAMAGED)
+    if kind != "hvc1" or record is None:
+        raise CodecError(
+            f"a HEVC picture was expected in the HEIF file, {where} is {kind!r}"
+            + ("" if kind != "hvc1" else " without its parameter sets"),
+            hint="AVIF files are read by the codec avif; others: convert them to PNG or JPEG.",
+        )
+    return hevc_units(record, [items.bytes_of(item)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffir.codecs.heic import is_heic, read_heic, turned
+from diffir.codecs.heic import decode_heic, is_heic, read_heic
 from diffir.codecs.hevc_headers import (
     SEI,
     SEQUENCE_SET,
@@ -54,7 +54,7 @@ class Hevc:
     slice QP is 3 less, and never below 0. What `read_info` gives as quality and quantizer is the
     slice QP of the stream: 39 for qp 42. A message of 41 bytes tells the picture's size and how
     long its coding is, as FFmpeg's decoder does not notice a stream that is cut short. Reads also
-    the single picture of an MP4, QuickTime or Matroska file, and HEIC but for grids of tiles.
+    the single picture of an MP4, QuickTime or Matroska file, and HEIC, grids of tiles included.
     """
 
     spec = CodecSpec(
@@ -95,18 +95,21 @@ class Hevc:
     def decode(self, data: bytes) -> Pixels:
         """Decompress to `(H,W,3) uint8` RGB; a HEIC picture is turned upright."""
         if is_heic(data):
-            image = read_heic(data)
-            if image.tiles > 1:
-                raise image.grid_error()
-            return turned(_pixels(list(image.units)), image.turns)
+            return decode_heic(data, _pixels)
         return _pixels(_units(data))
 
     def read_info(self, data: bytes) -> CodecInfo:
-        """Slice QP, chroma format and profile, from the headers."""
+        """Slice QP, chroma format and profile, from the headers; of a grid's first tile.
+
+        Bits per pixel are those of the whole file, or of all tiles of a grid.
+        """
         image = read_heic(data) if is_heic(data) else None
-        units = list(image.units) if image else _units(data)
+        units = image.units if image else _units(data)
         header = read_hevc(units)
         size = (image and image.size) or _stamp(units) or header
+        bits = image.tile_bits() if image else None
+        if bits is None:
+            bits = bits_per_pixel(data, size, frames=header.frames)
         info = CodecInfo(
             name="hevc",
             # More than 8 bits a sample extend the QP below 0.
@@ -114,7 +117,7 @@ class Hevc:
             severity=self.spec.scale.severity(header.slice_qp),
             quantizer=header.slice_qp,
             subsampling=CHROMA_FORMATS[header.chroma_format],
-            bits_per_pixel=bits_per_pixel(data, size, frames=header.frames),
+            bits_per_pixel=bits,
             # Where coding units may bypass the quantizer, the headers do not say which ones do.
             lossless=None if header.bypass else False,
             details={

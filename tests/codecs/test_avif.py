@@ -8,7 +8,8 @@ from PIL import Image
 
 from diffir.codecs.av1_headers import read_av1
 from diffir.codecs.avif import Avif
-from diffir.codecs.iso_boxes import boxes, read_brands, read_heif_image
+from diffir.codecs.heif_items import read_heif_image
+from diffir.codecs.iso_boxes import boxes, read_brands
 from diffir.errors import CodecError
 
 SOFT = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)).resize(
