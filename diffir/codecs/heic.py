@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from diffir.codecs.heif_grid import DAMAGED, Grid, assembled, read_grid
 from diffir.codecs.heif_items import HeifItems, read_heif_image
-from diffir.codecs.heif_turns import turned
+from diffir.codecs.heif_turns import cut_size, turned
 from diffir.codecs.intra_frame import MAX_PIXELS
 from diffir.codecs.iso_boxes import read_brands
 from diffir.codecs.nal_records import hevc_units
@@ -33,8 +33,8 @@ class HeicImage:
     """What the headers of a HEIC file say of its primary picture.
 
     units: NAL units of the picture, or of its first tile, parameter sets first. tiles: 1, or how
-    many make up the grid. size: of the whole picture before turning, if told. coded_bytes: of all
-    tiles; `None` where the picture is no grid.
+    many make up the grid. size: of the whole picture, cut but not turned, if told. coded_bytes: of
+    all tiles; `None` where the picture is no grid.
     """
 
     units: list[bytes]
@@ -71,10 +71,11 @@ def read_heic(data: bytes) -> HeicImage:
         grid = _checked_grid(items)
         first = next(_tiles(items, len(data)))[1]
         coded = sum(items.length_of(item) for item in set(items.tiles))
-        return HeicImage(first, grid.tiles, Stamp(grid.width, grid.height), coded)
+        told = cut_size(items.properties(items.primary)) or (grid.width, grid.height)
+        return HeicImage(first, grid.tiles, Stamp(*told) if all(told) else None, coded)
     image = read_heif_image(data)
-    size = Stamp(image.width, image.height) if image.width and image.height else None
-    return HeicImage(_units(items, items.primary), 1, size)
+    told = cut_size(image.properties) or (image.width or 0, image.height or 0)
+    return HeicImage(_units(items, items.primary), 1, Stamp(*told) if all(told) else None)
 
 
 def decode_heic(data: bytes, decode: Decode) -> Pixels:

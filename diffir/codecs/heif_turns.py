@@ -17,8 +17,6 @@ from diffir.errors import CodecError
 if TYPE_CHECKING:
     from diffir.contracts.codec import Pixels
 
-KINDS = ("clap", "irot", "imir")
-
 
 def turned(pixels: Pixels, properties: dict[str, bytes]) -> Pixels:
     """Cut, turn and mirror `(H,W,3)` as the picture's properties say.
@@ -42,10 +40,26 @@ def _two_bits(kind: str, payload: bytes) -> int:
     return payload[0] & 3
 
 
-def _cut(pixels: Pixels, payload: bytes) -> Pixels:
-    """Clean aperture: a size and the distance of its center from the picture's, as fractions."""
+def cut_size(properties: dict[str, bytes]) -> tuple[int, int] | None:
+    """Columns and rows of what the clean aperture leaves; `None` without one.
+
+    Raises:
+        CodecError: it is cut short.
+    """
+    if "clap" not in properties:
+        return None
+    width, height, *_ = _aperture(properties["clap"])
+    return int(width), int(height)
+
+
+def _aperture(payload: bytes) -> list[Fraction]:
+    """Width, height, and how far right and down of the picture's center theirs is."""
     cursor = Cursor(payload)
-    width, height, across, down = (_fraction(cursor, signed=index > 1) for index in range(4))
+    return [_fraction(cursor, signed=index > 1) for index in range(4)]
+
+
+def _cut(pixels: Pixels, payload: bytes) -> Pixels:
+    width, height, across, down = _aperture(payload)
     left, top = (
         int(offset + (side - size) / 2)
         for offset, side, size in (

@@ -194,7 +194,7 @@ class CodecSuite(Suite):
 
     def test_recognizes_no_other_bytes(self, codec: Codec) -> None:
         """Neither nothing, nor noise, nor what the other codecs that are there write."""
-        claimed = [name for name, data in foreign_bytes(codec.spec.name) if codec.recognizes(data)]
+        claimed = [name for name, data in foreign_bytes(codec.spec) if codec.recognizes(data)]
         require(
             not claimed,
             expected="recognizes to be false for the bytes of others",

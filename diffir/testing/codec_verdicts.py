@@ -15,7 +15,7 @@ from diffir.testing.suite import require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from diffir.contracts.codec import Codec
+    from diffir.contracts.codec import Codec, CodecSpec
 
 
 def require_pixels(decoded: object, size: tuple[int, int], *, fix: str) -> None:
@@ -34,18 +34,23 @@ def require_pixels(decoded: object, size: tuple[int, int], *, fix: str) -> None:
     )
 
 
-def foreign_bytes(own: str) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of what a codec must not recognize; `own` is the codec that is left out."""
+def foreign_bytes(own: CodecSpec) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of what a codec must not recognize.
+
+    Left out are the codec itself, and those of its file suffixes: they write the same format.
+    """
     yield "no bytes", b""
     yield "zeros", bytes(100)
     yield "noise", np.random.default_rng(0).bytes(500)
     yield "PNG", b"\x89PNG\r\n\x1a\n" + bytes(40)
     host = default_host()
     for component in host.components("codec"):
-        if component.name == own:
+        if component.name == own.name:
             continue
         try:
             other = host.codec(component.name)
+            if not set(own.suffixes).isdisjoint(other.spec.suffixes):
+                continue
             data = other.encode(scene(17, 16), other.spec.levels[0])
         except DiffirError:  # not usable here, which is its own suite's business
             continue

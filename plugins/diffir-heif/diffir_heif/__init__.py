@@ -1,0 +1,1 @@
+"""HEIC for diffir: pictures are written; diffir itself reads them."""
