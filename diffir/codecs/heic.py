@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from diffir.codecs.heif_grid import DAMAGED, Grid, assembled, read_grid
 from diffir.codecs.heif_items import HeifItems, read_heif_image
+from diffir.codecs.heif_metadata import read_metadata
 from diffir.codecs.heif_turns import cut_size, turned
 from diffir.codecs.intra_frame import MAX_PIXELS
 from diffir.codecs.iso_boxes import read_brands
 from diffir.codecs.nal_records import hevc_units
 from diffir.codecs.picture_stamp import Stamp
+from diffir.contracts.picture import FileFacts
 from diffir.errors import CodecError
 
 if TYPE_CHECKING:
@@ -76,6 +78,21 @@ def read_heic(data: bytes) -> HeicImage:
     image = read_heif_image(data)
     told = cut_size(image.properties) or (image.width or 0, image.height or 0)
     return HeicImage(_units(items, items.primary), 1, Stamp(*told) if all(told) else None)
+
+
+def heic_facts(data: bytes) -> FileFacts | None:
+    """Size, as the file tells it, and metadata; `None` where it tells no size.
+
+    Raises:
+        CodecError: the file is damaged or cut short.
+    """
+    items = HeifItems(data)
+    if items.kinds.get(items.primary) == "grid":
+        grid = read_grid(items.bytes_of(items.primary))
+        return FileFacts(grid.width, grid.height, read_metadata(items))
+    size = items.properties(items.primary).get("ispe", b"")[4:12]
+    width, height = int.from_bytes(size[:4], "big"), int.from_bytes(size[4:], "big")
+    return FileFacts(width, height, read_metadata(items)) if width and height else None
 
 
 def decode_heic(data: bytes, decode: Decode) -> Pixels:

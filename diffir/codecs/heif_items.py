@@ -129,12 +129,15 @@ class HeifItems:
 
     def properties(self, item: int) -> dict[str, bytes]:
         """Payloads of the item's properties by kind, in their order; the first of a kind counts."""
-        known, chosen = self._properties
         found: dict[str, bytes] = {}
-        for index in chosen.get(item, ()):
-            if 1 <= index <= len(known):
-                found.setdefault(known[index - 1].kind, known[index - 1].payload)
+        for box in self.boxes_of(item):
+            found.setdefault(box.kind, box.payload)
         return found
+
+    def boxes_of(self, item: int) -> list[Box]:
+        """The item's properties, in their order; some kinds may be there twice."""
+        known, chosen = self._properties
+        return [known[index - 1] for index in chosen.get(item, ()) if 1 <= index <= len(known)]
 
     @cached_property
     def _properties(self) -> tuple[list[Box], dict[int, list[int]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diffir.codecs.heic import decode_heic, is_heic, read_heic
+from diffir.codecs.heic import decode_heic, heic_facts, is_heic, read_heic
 from diffir.codecs.hevc_headers import (
     SEI,
     SEQUENCE_SET,
@@ -39,6 +39,7 @@ from diffir.errors import CodecError
 
 if TYPE_CHECKING:
     from diffir.contracts.codec import Pixels, Subsampling
+    from diffir.contracts.picture import FileFacts
 
 VIDEO_SET, ACCESS_UNIT_DELIMITER = 32, 35
 # The second byte of a unit's header: base layer, lowest temporal layer.
@@ -97,6 +98,14 @@ class Hevc:
         if is_heic(data):
             return decode_heic(data, _pixels)
         return _pixels(_units(data))
+
+    def read_file(self, data: bytes) -> FileFacts | None:
+        """Size and metadata of a HEIC file; `None` of any other.
+
+        Raises:
+            CodecError: the file is damaged.
+        """
+        return heic_facts(data) if is_heic(data) else None
 
     def read_info(self, data: bytes) -> CodecInfo:
         """Slice QP, chroma format and profile, from the headers; of a grid's first tile.

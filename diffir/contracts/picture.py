@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from diffir.contracts.codec import CodecInfo
 
@@ -27,6 +27,31 @@ class Metadata:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     comment: bytes | None = None
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a file tells beside the coded picture, read without decoding.
+
+    width, height: in pixels, before the picture is turned. metadata: EXIF as stored.
+    """
+
+    width: int
+    height: int
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """What a codec may offer besides: the size, checked before it decodes, and metadata."""
+
+    def read_file(self, data: bytes) -> FileFacts | None:
+        """Read what the file tells; `None` where the bytes are a bare stream.
+
+        Raises:
+            CodecError: the bytes are damaged or not this codec's.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,15 +13,17 @@ in the file (10-bit AVIF) come as 8 bits.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffir.contracts.codec import CodecInfo
-from diffir.contracts.picture import Metadata, Picture
+from diffir.contracts.picture import Metadata, Picture, ReadsFiles
 from diffir.errors import CodecError, PictureError, UnsupportedPictureError
 from diffir.pictures.limits import check_size
+from diffir.pictures.orientation import upright_exif
 from diffir.pictures.samples import picture_of
 from diffir.pictures.still_files import Still, decode_still, file_brands, still_format
 
@@ -138,6 +140,9 @@ def _with_traces(picture: Picture, host: Host) -> Picture:
 def _decode_by(codec: Codec, data: bytes, name: str) -> Still:
     # Video decoders refuse pictures of more than about 268 megapixels by themselves.
     try:
+        facts = codec.read_file(data) if isinstance(codec, ReadsFiles) else None
+        if facts is not None:
+            check_size(facts.width, facts.height, name=name)
         pixels = codec.decode(data)
     except CodecError as error:
         raise PictureError(
@@ -145,7 +150,10 @@ def _decode_by(codec: Codec, data: bytes, name: str) -> Still:
             hint=error.hint or "The file is damaged or cut short: get it again.",
         ) from error
     check_size(pixels.shape[1], pixels.shape[0], name=name)
-    return Still(pixels, Metadata())
+    metadata = facts.metadata if facts else Metadata()
+    if metadata.exif:
+        metadata = replace(metadata, exif=upright_exif(metadata.exif))
+    return Still(pixels, metadata)
 
 
 def _unknown(data: bytes, name: str) -> PictureError:

@@ -11,10 +11,11 @@ import pytest
 from heic_files import File, Item, box, grid_payload, picture, size_box, tiled
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from diffir.codecs.heif_grid import Grid, read_grid
 from diffir.codecs.hevc import Hevc
-from diffir.errors import CodecError, DiffirError
+from diffir.errors import CodecError, DiffirError, UnsupportedPictureError
 from diffir.pictures.reading import read, read_bytes
 from diffir.testing.sample_pictures import scene
 
@@ -90,6 +91,38 @@ class TestPictures:
         assert picture.pixels.shape == (150, 201, 3)
         assert psnr(picture.pixels, scene(150, 201)) > 30
         assert (picture.codec.quantizer, picture.codec.details["tiles"]) == (22, 12)
+
+
+class TestReadingFiles:
+    def test_profile_exif_and_xmp_are_kept(self, grid):
+        exif = Image.Exif()
+        exif[0x0112], exif[0x010F] = 6, "Maker"
+        profile = box("colr", b"prof" + b"an ICC profile")
+        canvas = replace(grid.items[0], properties=(box("colr", b"nclx" + bytes(7)), profile))
+        extra = (
+            Item("Exif", b"\0\0\0\6" + exif.tobytes()),
+            Item("mime", b"<x:xmpmeta/>"),
+        )
+        references = (*grid.references, ("cdsc", 8, (1,)), ("cdsc", 9, (1,)))
+        file = File((canvas, *grid.items[1:], *extra), references)
+        metadata = read_bytes(file.data(), name="x").metadata
+        assert (metadata.icc, metadata.xmp) == (b"an ICC profile", b"<x:xmpmeta/>")
+        stored = Image.Exif()
+        stored.load(metadata.exif)
+        # The grid is turned by "irot" alone; the orientation in EXIF says it once more.
+        assert (stored[0x0112], stored[0x010F]) == (1, "Maker")
+
+    def test_the_profile_may_be_the_tiles(self, grid):
+        first = grid.items[1]
+        profile = box("colr", b"prof" + b"profile")
+        tile = replace(first, properties=(*first.properties, profile))
+        assert read_bytes(with_tile(grid, tile, number=1), name="x").metadata.icc == b"profile"
+
+    def test_the_limit_is_checked_before_tiles_are_decoded(self, grid, monkeypatch):
+        monkeypatch.setenv("DIFFIR_MAX_MEGAPIXELS", "0.005")
+        broken = replace(grid, items=(grid.items[0], *[Item("hvc1", b"x")] * 6))
+        with pytest.raises(UnsupportedPictureError, match="claims 91x55 pixels"):
+            read_bytes(broken.data(), name="x")
 
 
 def test_facts_are_the_first_tiles_and_bits_are_all_tiles(grid):
