@@ -42,11 +42,21 @@ def register_routers(register: Register) -> None:
 
 @hookimpl
 def register_conditioners(register: Register) -> None:
-    """The visual-to-text adapter."""
+    """The visual-to-text adapter, and what stands in its place to see what it is worth."""
     register(
         "visual-to-text",
         "diffir.moe.visual_to_text:VisualToText",
         summary="Image tower and adapter: tokens of the picture in place of text",
+    )
+    register(
+        "learned-tokens",
+        "diffir.moe.plain_contexts:LearnedTokens",
+        summary="Tokens that are learned, the same for every picture",
+    )
+    register(
+        "no-context",
+        "diffir.moe.plain_contexts:NoContext",
+        summary="One token of zeros: the U-Net is told nothing",
     )
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from diffir.contracts.interfaces import Decoded, Encoded, Routing
 from diffir.diffusion.autoencoder import DecoderLevels
 from diffir.moe.detail import DetailLevels
-from diffir.moe.feature_prompts import FeaturePrompts
+from diffir.moe.simpler_prompts import map_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +67,7 @@ class CompensatedDecoder(nn.Module):
         degradation_width: width of `Routing.degradation`.
         experts, top_k: basic prompts N per map, and how many take part, K.
         detail_blocks: residual blocks per level of the rich estimate.
+        mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
     """
 
     def __init__(
@@ -79,10 +80,15 @@ class CompensatedDecoder(nn.Module):
         experts: int = 7,
         top_k: int = 3,
         detail_blocks: int = 3,
+        mixture: str = "moe",
     ) -> None:
         super().__init__()
         prompts = partial(
-            FeaturePrompts, degradation_width=degradation_width, experts=experts, top_k=top_k
+            map_prompts,
+            mixture=mixture,
+            degradation_width=degradation_width,
+            experts=experts,
+            top_k=top_k,
         )
         self.trunk = DecoderLevels(widths=widths, blocks=blocks, latent_channels=latent_channels)
         self.prompts = nn.ModuleList(prompts(width) for width in reversed(widths))

@@ -19,8 +19,6 @@ from diffir.diffusion.layers import stack, upsample
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from diffir.moe.feature_prompts import FeaturePrompts
-
 
 HALF_BAND = (-1 / 16, 4 / 16, 10 / 16, 4 / 16, -1 / 16)
 """Taps of the filter: 1 at frequency 0, .75 at a quarter of the sampling rate, 0 at half of it."""
@@ -36,7 +34,7 @@ class DetailLevels(nn.Module):
     """
 
     def __init__(
-        self, *, widths: Sequence[int], blocks: int, prompts: Callable[[int], FeaturePrompts]
+        self, *, widths: Sequence[int], blocks: int, prompts: Callable[[int], nn.Module]
     ) -> None:
         super().__init__()
         self.prompts = nn.ModuleList(prompts(width) for width in widths)

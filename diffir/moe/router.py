@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from diffir.contracts.interfaces import Routing
 from diffir.moe.degradation_encoder import DegradationEncoder
 from diffir.moe.degradation_prior import DegradationPrior
-from diffir.moe.prompts import PromptPool
+from diffir.moe.simpler_prompts import token_prompts
 from diffir.moe.windows import WindowBlock
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class MoERouter(nn.Module):
         top_k: prompts that take part at each token, K.
         codecs: codec names that prior and degradation encoder know.
         blocks: window blocks per level.
+        mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
+        prior: whether gates see codec and severity. Without it they see the tokens alone, and the
+            decoder's gates the mean of the finest level's.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class MoERouter(nn.Module):
         experts: int = 7,
         top_k: int = 3,
         blocks: int = 1,
+        mixture: str = "moe",
+        prior: bool = True,
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
@@ -59,34 +64,36 @@ class MoERouter(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(levels))
         self.pools = nn.ModuleList(
-            PromptPool(width, experts=experts, top_k=top_k) for _ in range(levels)
+            token_prompts(mixture, width, experts=experts, top_k=top_k) for _ in range(levels)
         )
         self.downs = nn.ModuleList(
             nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(levels - 1)
         )
-        self.prior = DegradationPrior(width=width, codecs=codecs)
+        self.prior = DegradationPrior(width=width, codecs=codecs) if prior else None
         self.degradation_encoder = DegradationEncoder(codecs=codecs)
 
     def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """See `diffir.contracts.interfaces.PromptRouter.route`."""
-        degradation = self.prior(codecs)  # (B,D)
+        told = None if self.prior is None else self.prior(codecs)  # (B,D)
         x = self.stem(latent)
-        prompts, shares = [], []
+        prompts, shares, seen = [], [], []
         for level, (block, norm, pool) in enumerate(
             zip(self.blocks, self.norms, self.pools, strict=True)
         ):
             x = x if level == 0 else self.downs[level - 1](x)
             tokens = block(x.permute(0, 2, 3, 1))  # (B,h,w,D)
             normed = norm(tokens)
-            mixed, gates = pool(normed, normed + degradation[:, None, None, :])
+            seen.append(normed)
+            mixed, gates = pool(normed, normed if told is None else normed + told[:, None, None, :])
             prompts.append(mixed.permute(0, 3, 1, 2))
             shares.append((gates / gates.sum(dim=-1, keepdim=True)).mean(dim=(1, 2)))
             x = tokens.permute(0, 3, 1, 2)
+        degradation = seen[0].mean(dim=(1, 2)) if told is None else told
         return Routing(tuple(prompts), torch.stack(shares).mean(dim=0), degradation)
 
     def knows(self, codec: CodecInfo) -> bool:
         """Whether the codec and its severity say something to this router."""
-        return self.prior.describe(codec) is not None
+        return self.prior is not None and self.prior.describe(codec) is not None
 
     def identify(self, image: Tensor) -> CodecInfo:
         """What pressed one picture: see `DegradationEncoder.identify`."""
