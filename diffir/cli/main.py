@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import diffir
+from diffir.cli.ablation import BenchOrAblation, ablate
 from diffir.cli.add_codec import add_codec
 from diffir.cli.bench import bench
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
@@ -71,7 +72,8 @@ def build_app(host: Host) -> typer.Typer:
     app.command("restore")(restore)
     app.command("inspect")(inspect)
     app.command("degrade")(degrade)
-    app.command("bench")(bench)
+    app.command("bench", cls=BenchOrAblation)(bench)
+    app.command("ablate")(ablate)
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("finetune-prompts", short_help="Teach the model one more codec.")(finetune_prompts)

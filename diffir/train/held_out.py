@@ -57,7 +57,7 @@ class HeldOut:
     def __init__(self, pictures: Sequence[NDArray[np.uint8]], host: Host) -> None:
         self.rows: list[tuple[Tensor, Tensor, CodecInfo]] = []
         for pixels in pictures:
-            clean = _busiest(pixels)
+            clean = busiest_crop(pixels, SIDE)
             for name in TASKS:
                 rng = np.random.default_rng(0)
                 degraded = find_task(host, name).degrade(Picture(clean), rng)
@@ -88,19 +88,27 @@ class HeldOut:
         return Judgement(*(float(mean) for mean in np.mean(figures, axis=0)))
 
 
-def _busiest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The crop of at most `SIDE` with the steepest steps between pixels: skies judge no model."""
-    height, width = (side - side % 32 for side in pixels.shape[:2])
+def busiest_crop(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The crop with the steepest steps between pixels: skies judge no model.
+
+    Args:
+        pixels: `(H,W,3)`.
+        side: of the crop in pixels, a multiple of 32; smaller where the picture is.
+
+    Raises:
+        DataError: the picture is less than 32 pixels wide or high.
+    """
+    height, width = (whole - whole % 32 for whole in pixels.shape[:2])
     if not height or not width:
         raise DataError(
-            f"a held-out picture has {pixels.shape[1]}x{pixels.shape[0]} pixels at half size, "
+            f"a held-out picture has {pixels.shape[1]}x{pixels.shape[0]} pixels, "
             "at least 32x32 are needed",
-            hint="Leave small pictures out of the folder.",
+            hint="Leave small pictures out of the folder; training judges by them at half size.",
         )
     gray = pixels[:height, :width].mean(axis=2)
     steps = np.abs(np.diff(gray, axis=1)).cumsum(axis=0).cumsum(axis=1)
     sums = np.pad(steps, ((1, 0), (1, 0)))  # of everything above and to the left
-    down, right = min(SIDE, height), min(SIDE, width)
+    down, right = min(side, height), min(side, width)
 
     def busyness(place: tuple[int, int]) -> float:
         top, left = place

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.host.manager import Host
     from diffir.recipes.recipe import Recipe, Stage
+    from diffir.train.pair_memory import PairMemory
 
 HELD_OUT_EVERY = 15
 
@@ -46,7 +47,8 @@ class Settings:
 
     stages: names of those to run, in order; None runs the recipe's. steps, batch, crop: override
     each stage's; a crop's side is a multiple of 32. precision: "no", "bf16" or "fp16".
-    weights: a file of the same recipe to start from, in place of fresh weights.
+    weights: a file of the same recipe to start from, in place of fresh weights. judge_every: steps
+    between judgements, and one at the end of each stage; None does without.
     """
 
     data: Path
@@ -61,7 +63,7 @@ class Settings:
     cpu: bool = False
     precision: str = "no"
     resume: bool = True
-    judge_every: int = 500
+    judge_every: int | None = 500
     save_minutes: float = 5.0
     cache: Path = field(default_factory=lambda: cache_folder() / "pictures")
 
@@ -83,19 +85,27 @@ class Trainer:
     Args:
         recipe: what to build and train. host: where its components come from.
         settings: of this run.
+        memory: of pairs, for runs that see the same ones; needs `settings.workers` at 0.
 
     Raises:
         DataError: the folder does not serve. RecipeError: no such stage, no degradations.
         CheckpointError: `weights` are not the recipe's; those of LPIPS have not been fetched.
     """
 
-    def __init__(self, recipe: Recipe, host: Host, settings: Settings) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        host: Host,
+        settings: Settings,
+        *,
+        memory: PairMemory | None = None,
+    ) -> None:
         if not recipe.training.degradations:
             raise RecipeError(
                 f"recipe '{recipe.name}' says no degradations to train on",
                 hint="Add rows to [training] degradations.",
             )
-        self.recipe, self.host, self.settings = recipe, host, settings
+        self.recipe, self.host, self.settings, self.memory = recipe, host, settings, memory
         names = settings.stages or tuple(stage.name for stage in recipe.training.stages)
         self.plan = [_override(recipe.training.stage(name), settings) for name in names]
         for stage in self.plan:  # now, not after the hours of the stages before it

@@ -77,7 +77,8 @@ class StageRun:
             loss = self._step(batch.to(self.accelerator.device), step)
             trainer.seconds += time.monotonic() - started
             last = step + 1 == self.steps
-            if last or (step + 1) % settings.judge_every == 0:
+            every = settings.judge_every
+            if every is not None and (last or (step + 1) % every == 0):
                 self._judge()
             if last or (step + 1) % 20 == 0:
                 self._log(step, loss)
@@ -95,9 +96,10 @@ class StageRun:
             clean=training.clean,
             seed=settings.seed * 1000 + self.index,
         )
+        memory = self.trainer.memory
         numbers = range(first * self.plan.batch, self.steps * self.plan.batch)
         loader: DataLoader[Any] = DataLoader(
-            pairs,
+            pairs if memory is None else memory.over(pairs, training.degradations),
             batch_size=self.plan.batch,
             sampler=numbers,
             num_workers=settings.workers,

@@ -21,6 +21,7 @@ FLOORS = {
     "train": 4,
     "evaluate": 4,
     "scaffold": 4,
+    "ablation": 4,
     "cli": 5,
 }
 NEIGHBORS = {
@@ -29,6 +30,8 @@ NEIGHBORS = {
     ("restore", "pictures"),  # prompt packs are written as pictures are: whole or not at all
     ("scaffold", "evaluate"),
     ("scaffold", "train"),
+    ("ablation", "evaluate"),
+    ("ablation", "train"),
 }
 """The rooms of one floor that may know each other, in this direction."""
 

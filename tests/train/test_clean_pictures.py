@@ -77,7 +77,7 @@ class TestHeldOut:
     def test_a_picture_that_is_too_small_to_judge_on(self):
         from diffir.host.manager import default_host
 
-        with pytest.raises(DataError, match="has 31x60 pixels at half size"):
+        with pytest.raises(DataError, match="has 31x60 pixels, at least 32x32 are needed"):
             HeldOut([drawn(0)[:, :31]], default_host())
 
     def test_the_busiest_part_of_a_picture_judges(self):

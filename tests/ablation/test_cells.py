@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from diffir.ablation import cells
+from diffir.ablation.cells import run
+from diffir.ablation.questions import questions
+from diffir.ablation.witnesses import multiply_adds
+from diffir.contracts.codec import CodecInfo
+from diffir.errors import DataError
+from diffir.host.manager import default_host
+from diffir.recipes.derive import derive
+from diffir.recipes.recipe import load_recipe, parse_recipe
+from diffir.restore.assemble import assemble
+from diffir.restore.checkpoint import load_checkpoint, save_checkpoint
+
+HOST = default_host()
+BOX = load_recipe("moe-diffir-tiny", HOST)
+VARIANTS = {v.name: v for question in questions(BOX) for v in question.variants}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_each_variant_is_a_recipe_whose_weights_come_back(name, tmp_path):
+    recipe = derive(BOX, name, VARIANTS[name].changes)
+    assert parse_recipe(recipe.text, origin="again") == recipe
+    torch.manual_seed(0)
+    model, path = assemble(recipe, HOST).eval(), tmp_path / "a.safetensors"
+    save_checkpoint(model, path, recipe=recipe, dtype=torch.float32)
+    other, read = load_checkpoint(path, HOST)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        one, two = (m(image, [CodecInfo.unknown()])[0] for m in (model, other))
+    assert read == recipe
+    torch.testing.assert_close(one.rich, two.rich)
+    torch.testing.assert_close(one.faithful, two.faithful)
+
+
+def test_the_default_is_in_no_question_twice():
+    names = [v.name for question in questions(BOX) for v in question.variants]
+    assert names.count("default") == len(questions(BOX))
+    assert len(set(names)) == 1 + 3 + 2 + 1 + 4 + 4
+
+
+def test_a_question_that_there_is_not():
+    with pytest.raises(DataError, match="there is no ablation called 'M'") as caught:
+        questions(BOX, ["N", "M"])
+    assert caught.value.hint == "Known: prompts, text, prior, N, K."
+
+
+def test_equal_parts_start_from_equal_weights(plan, tiny_recipe):
+    made = plan("text")
+    variants = {v.name: v for v in made.questions[0].variants}
+    start = {
+        name: cells._starting_model(made, derive(tiny_recipe, name, v.changes), 0).state_dict()
+        for name, v in variants.items()
+    }
+    shared = set(start["default"]) & set(start["text-none"])
+    assert shared == set(start["text-none"])
+    assert all(torch.equal(start["default"][n], start["text-none"][n]) for n in shared)
+
+
+def test_multiply_adds_are_those_of_a_convolution(build_model):
+    lean, whole = build_model(), build_model()
+    with_mixture = multiply_adds(whole)
+    assert 100 < with_mixture < 100_000
+    lean.decoder.detail.levels[-1] = torch.nn.Identity()  # two 3x3 convolutions at a quarter
+    assert with_mixture - multiply_adds(lean) == pytest.approx(2 * 9 * 8 * 8 / 4)
+
+
+class TestRun:
+    def test_each_cell_leaves_a_file_and_nothing_else(self, plan, witnesses):
+        made = plan("text", "prior")
+        steps = []
+        found = {c.name: r for c, r in run(made, witnesses, step=lambda: steps.append(1))}
+        assert list(found) == [
+            "text-none.faithful.seed-0",
+            "text-learned.faithful.seed-0",
+            "default.faithful.seed-0",
+            "prior-none.compensator.seed-0",
+            "default.compensator.seed-0",
+        ]
+        assert len(steps) == 2 * len(found)
+        left = sorted(p.relative_to(made.output) for p in made.output.rglob("*") if p.is_file())
+        assert [p.name for p in left] == sorted(f"{name}.json" for name in found)
+        for result in found.values():
+            assert set(result.figures) == {"jpeg-10", "webp-5"}
+            assert set(result.figures["jpeg-10"]) == {"psnr", "ssim"}
+
+    def test_it_goes_on_where_it_was_stopped(self, plan, witnesses):
+        made, steps = plan("text"), []
+        for number, _ in enumerate(run(made, witnesses), start=1):
+            if number == 2:
+                break
+        whole = list(run(made, witnesses, step=lambda: steps.append(1)))
+        assert len(whole) == 3
+        assert len(steps) == 2
+
+    def test_the_same_cell_comes_out_the_same_alone(self, plan, witnesses, tmp_path):
+        from dataclasses import replace
+
+        made = plan("prior")
+        first = {c.name: r.figures for c, r in run(made, witnesses)}
+        again = {c.name: r.figures for c, r in run(replace(made, output=tmp_path / "b"), witnesses)}
+        assert first == again
+
+    def test_a_result_of_another_budget(self, plan, witnesses):
+        list(run(plan("prior"), witnesses))
+        with pytest.raises(DataError, match="was made with another steps") as caught:
+            list(run(plan("prior", steps=3), witnesses))
+        assert "Use another folder" in caught.value.hint
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"setup": {}}'])
+    def test_a_damaged_result(self, plan, witnesses, text):
+        made = plan("prior")
+        path = made.output / "cells" / "prior-none.compensator.seed-0.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        with pytest.raises(DataError, match="is not the result of a cell"):
+            list(run(made, witnesses))
+
+    def test_stages_for_every_cell(self, plan, witnesses):
+        made = plan("prior", stages=("compensator", "faithful"), steps=1)
+        found = [(c.name, json.dumps(r.figures)) for c, r in run(made, witnesses)]
+        assert found[0][0] == "prior-none.compensator+faithful.seed-0"
+        assert found[0][1] != found[1][1]
+
+
+def test_pairs_are_made_once(plan, witnesses, monkeypatch):
+    from diffir.train.pairs import Pairs
+
+    made, whole = [], Pairs.__getitem__
+    monkeypatch.setattr(Pairs, "__getitem__", lambda s, i: made.append(i) or whole(s, i))
+    list(run(plan("prior"), witnesses))
+    assert sorted(made) == [0, 1, 2, 3]  # two steps of two crops, for both cells
