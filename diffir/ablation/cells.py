@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from diffir.ablation.questions import DEFAULT, Variant
+from diffir.ablation.questions import DEFAULT, Variant, questions
 from diffir.ablation.witnesses import multiply_adds
 from diffir.errors import DataError
 from diffir.pictures.atomic_file import write_atomically
 from diffir.recipes.derive import derive
 from diffir.restore.assemble import assemble
-from diffir.restore.checkpoint import save_checkpoint
+from diffir.restore.checkpoint import load_checkpoint, save_checkpoint
 from diffir.train.loop import Settings, Trainer
 from diffir.train.pair_memory import PairMemory
 
@@ -55,7 +55,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Plan:
-    """An ablation. data: a folder of pictures to train on. output: a folder for results."""
+    """An ablation.
+
+    data: a folder of pictures to train on. output: a folder for results. weights: of the recipe, to
+    start from where no variant of any question differs; None starts from fresh ones.
+    """
 
     recipe: Recipe
     host: Host
@@ -65,6 +69,7 @@ class Plan:
     questions: tuple[Question, ...]
     seeds: tuple[int, ...]
     cpu: bool = False
+    weights: Path | None = None
 
     def stages(self, question: Question) -> tuple[str, ...]:
         """By which stages the question's cells are trained."""
@@ -192,6 +197,9 @@ def _starting_model(plan: Plan, recipe: Recipe, seed: int) -> RestorationModel:
     """Fresh weights; the default's own wherever the variant has a weight of that name and shape."""
     torch.manual_seed(seed)
     default = assemble(plan.recipe, plan.host).state_dict()
+    if plan.weights is not None:
+        trained = load_checkpoint(plan.weights, plan.host)[0].state_dict()
+        default.update({name: trained[name] for name in _never_changed(plan) & trained.keys()})
     torch.manual_seed(seed)
     model = assemble(recipe, plan.host)
     own = model.state_dict()
@@ -200,10 +208,25 @@ def _starting_model(plan: Plan, recipe: Recipe, seed: int) -> RestorationModel:
     return model
 
 
+def _never_changed(plan: Plan) -> set[str]:
+    """Names of the weights that every variant of every question has, in one shape.
+
+    What some variant lacks starts fresh in all of them: trained experts would win against new ones.
+    """
+    shapes = []
+    with torch.random.fork_rng(devices=[]):
+        for question in questions(plan.recipe):
+            for variant in question.variants:
+                model = assemble(derive(plan.recipe, variant.name, variant.changes), plan.host)
+                shapes.append({(n, tuple(t.shape)) for n, t in model.state_dict().items()})
+    return {name for name, _ in set.intersection(*shapes)}
+
+
 def _setup(plan: Plan) -> dict[str, Any]:
     """What must be equal for two results to be compared."""
     words = hashlib.sha256(plan.recipe.text.encode()).hexdigest()[:12]
-    setup = {"recipe": plan.recipe.name, "words": words, "data": plan.data.name}
+    start = None if plan.weights is None else plan.weights.name
+    setup = {"recipe": plan.recipe.name, "words": words, "data": plan.data.name, "weights": start}
     budget = asdict(plan.budget)
     del budget["stages"]  # they stand in the name of the cell
     return {**setup, **budget}

@@ -120,7 +120,9 @@ def _sentence(comparison: Comparison, metric: str) -> str:
         if found[verdict]
     ]
     if found["open"]:
-        parts.append(f"no difference outside the interval: {', '.join(found['open'])}")
+        one = len(comparison.seeds) == 1
+        verdict = "one seed has no interval" if one else "no difference outside the interval"
+        parts.append(f"{verdict}: {', '.join(found['open'])}")
     return f"{shown.heading}: {'; '.join(parts)}."
 
 

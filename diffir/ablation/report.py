@@ -87,13 +87,16 @@ class Report:
 
     def _about(self) -> str:
         budget = self.plan.budget
+        weights = self.plan.weights
+        start = "fresh weights" if weights is None else f"{weights.name} where no variant differs"
         base = ", ".join(
             f"{task} {figures['psnr']:.2f} dB" for task, figures in self.unrestored.items()
         )
         return (
             f"Recipe {self.plan.recipe.name}, {budget.steps} steps of {budget.batch} crops of "
             f"{budget.crop}x{budget.crop} per stage and cell, learning rate "
-            f"{budget.learning_rate:g}, precision {budget.precision}. Unrestored: {base}. "
+            f"{budget.learning_rate:g}, precision {budget.precision}, from {start}. "
+            f"Unrestored: {base}. "
             "Every difference is taken seed by seed; ± is the 95 % interval of Student's t. "
             "Of twenty intervals about nothing, one leaves out zero by chance."
         )

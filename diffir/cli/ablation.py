@@ -67,6 +67,14 @@ def ablate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Judge by so many pictures, the first ones.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A recipe's name or a weights file: start from these where no variant differs. "
+            "Else from fresh ones."
+        ),
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, max=1, help="Its peak.")] = 1e-3,
     batch: Annotated[int, typer.Option(min=1, help="Crops per step.")] = 4,
     crop: Annotated[int, typer.Option(min=32, help="Side of a crop, a multiple of 32.")] = 64,
     precision: Annotated[str, typer.Option(help="no, bf16 or fp16.")] = "bf16",
@@ -86,6 +94,7 @@ def ablate(
     from diffir.ablation.witnesses import TASKS, Witnesses
     from diffir.evaluate.metrics import load_metrics
     from diffir.recipes.recipe import load_recipe
+    from diffir.restore.checkpoint import find_weights
     from diffir.restore.device import choose_device
 
     if precision not in ("no", "bf16", "fp16"):
@@ -97,10 +106,13 @@ def ablate(
         host=host,
         data=train,
         output=out,
-        budget=Budget(steps, tuple(stage) if stage else None, batch, crop, precision=precision),
+        budget=Budget(
+            steps, tuple(stage) if stage else None, batch, crop, learning_rate, precision
+        ),
         questions=questions(default, only.split(",") if only else ()),
         seeds=tuple(range(seeds)),
         cpu=chosen.type == "cpu",
+        weights=find_weights(weights, host) if weights else None,
     )
     paths = [item.path for item in expand([str(folder)], suffixes=suffixes_of(host))][:limit]
     measures = load_metrics(["psnr", *filter(None, metrics.split(","))], device=str(chosen))

@@ -62,6 +62,20 @@ def test_equal_parts_start_from_equal_weights(plan, tiny_recipe):
     assert all(torch.equal(start["default"][n], start["text-none"][n]) for n in shared)
 
 
+def test_trained_weights_serve_where_no_variant_differs(plan, build_model, tiny_weights):
+    from dataclasses import replace
+
+    made = replace(plan("K"), weights=tiny_weights)
+    recipe = made.recipe
+    start = cells._starting_model(made, recipe, 0).state_dict()
+    trained = load_checkpoint(tiny_weights, HOST)[0].state_dict()
+    kept = {name for name, tensor in start.items() if torch.equal(tensor, trained[name])}
+    assert {"encoder.stem.weight", "decoder.faithful_head.weight", "router.stem.weight"} <= kept
+    fresh = {"router.pools.0.prompts", "decoder.prompts.1.prompts", "router.prior.unknown"}
+    assert not kept & (fresh - {"router.prior.unknown"})  # that one is the same when fresh
+    assert "conditioner.tower.0.weight" not in kept
+
+
 def test_multiply_adds_are_those_of_a_convolution(build_model):
     lean, whole = build_model(), build_model()
     with_mixture = multiply_adds(whole)

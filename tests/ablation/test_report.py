@@ -79,6 +79,11 @@ class TestReading:
         assert rows[-1].gains[ALL]["psnr"].value == pytest.approx(1.5)
         assert not rows[-1].differences
 
+    def test_one_seed_has_no_interval(self, plan):
+        made = plan("prior")
+        lines = sentences(compare(made, made.questions[0], results(made), UNRESTORED))
+        assert lines[0] == "PSNR dB: one seed has no interval: gates see the picture alone."
+
     def test_seeds_that_lack_a_cell_are_left_out(self, plan):
         made = plan("prior", seeds=(0, 1, 2))
         found = results(made)
@@ -103,6 +108,7 @@ class TestFiles:
 
     def test_markdown_has_tables_and_plain_words(self, report):
         text = report.markdown()
+        assert "precision no, from fresh weights. Unrestored: jpeg-10 25.00 dB" in text
         assert "## N: How many prompts?" in text
         assert "worse than N = 7: N = 1 (-0.297 ± 0.038)" in text
         assert "| N = 7 | +2.000 ± 2.484 | default | default | 12.00 M | 200.0 k |" in text

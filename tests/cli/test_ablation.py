@@ -42,6 +42,7 @@ def test_json_and_resume(ablate, tmp_path):
         (("--only", "prompt"), "there is no ablation called 'prompt'"),
         (("--precision", "fp8"), "--precision must be no, bf16 or fp16, got 'fp8'"),
         (("--task", "jpg-10"), "jpg-10"),
+        (("--weights", "poor.safetensors"), "there is no weights file poor.safetensors"),
         (("--stage", "poor"), "there is no training stage 'poor'"),
         (("--crop", "40"), "--crop must be a multiple of 32, got 40"),
     ],
