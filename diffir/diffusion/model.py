@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from torch import Generator, Tensor, nn
 
-from diffir.diffusion.schedule import sample_ddpm, sample_one_step
+from diffir.diffusion.samplers import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
         PromptRouter,
         Routing,
     )
-    from diffir.diffusion.autoencoder import Encoder
-    from diffir.diffusion.unet import UNet
+    from diffir.diffusion.backbone import Denoiser, Encoder
 
 
 class RestorationModel(nn.Module):
@@ -31,8 +29,11 @@ class RestorationModel(nn.Module):
     Args:
         encoder: image to latent. denoiser: the prior.
         router, conditioner, decoder: what the recipe puts into the seams; each is an `nn.Module`.
+        sampler: how the clean latent is sampled.
     """
 
+    encoder: Encoder
+    denoiser: Denoiser
     router: PromptRouter
     conditioner: Conditioner
     decoder: Decoder
@@ -40,15 +41,17 @@ class RestorationModel(nn.Module):
     def __init__(
         self,
         *,
-        encoder: Encoder,
-        denoiser: UNet,
+        encoder: nn.Module,
+        denoiser: nn.Module,
         router: nn.Module,
         conditioner: nn.Module,
         decoder: nn.Module,
+        sampler: Sampler | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.denoiser = denoiser
+        self.sampler = sampler or Sampler()
+        self.encoder = cast("Encoder", encoder)
+        self.denoiser = cast("Denoiser", denoiser)
         self.router = cast("PromptRouter", router)
         self.conditioner = cast("Conditioner", conditioner)
         self.decoder = cast("Decoder", decoder)
@@ -58,7 +61,7 @@ class RestorationModel(nn.Module):
         image: Tensor,
         codecs: Sequence[CodecInfo],
         *,
-        steps: int = 1,
+        steps: int | None = None,
         generator: Generator | None = None,
     ) -> tuple[Decoded, Routing]:
         """Restore a batch.
@@ -66,25 +69,30 @@ class RestorationModel(nn.Module):
         Args:
             image: `(B,3,H,W)` in [0,1]; H and W multiples of `multiple`.
             codecs: one per picture; each may be unknown.
-            steps: 1 starts from the degraded latent; more is ancestral sampling from noise.
-            generator: noise of the many-step sampler.
+            steps: in place of the sampler's own; 1 starts from the degraded latent, more
+                start from noise.
+            generator: of that noise.
 
         Returns:
             The two estimates, not clamped, and what the router decided.
         """
         encoded: Encoded = self.encoder.encode(image)
-        routing = self.router.route(encoded.latent, codecs)
+        routing = self.route(encoded, codecs)
         context = self.conditioner.condition(image, encoded.latent)
-        if steps == 1:
-            sample = partial(sample_one_step, self.denoiser.predict_clean)
-        else:
-            sample = partial(sample_ddpm, self.denoiser, steps=steps, generator=generator)
-        clean = sample(encoded.latent, routing.prompts, context)
+        conditions = routing.prompts, context
+        clean = self.sampler.sample(
+            self.denoiser, encoded.latent, *conditions, steps=steps, generator=generator
+        )
         return self.decoder.decode(clean, encoded, routing), routing
+
+    def route(self, encoded: Encoded, codecs: Sequence[CodecInfo]) -> Routing:
+        """The router's decision; one that looks at pixels, too, gets them (`route_image`)."""
+        look = getattr(self.router, "route_image", None)
+        if look is None:
+            return self.router.route(encoded.latent, codecs)
+        return cast("Routing", look(encoded.image, encoded.latent, codecs))
 
     @property
     def multiple(self) -> int:
         """What the sides of an image must be multiples of, in pixels."""
-        from diffir.diffusion.autoencoder import GRID
-
-        return int(GRID * 2 ** (self.denoiser.levels - 1))
+        return int(self.encoder.grid * 2 ** (self.denoiser.levels - 1))

@@ -6,7 +6,7 @@
 
 Prompts enter the first middle block and every block of the way up, as in the method; the way down
 sees none. Context tokens enter by cross-attention at all but the finest level. The network
-predicts v (Salimans & Ho, 2022), from which `predict_clean` has the clean latent.
+predicts v (Salimans & Ho, 2022), or noise, as its training and the recipe's sampler say.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from diffir.diffusion.layers import ChannelNorm, CrossAttention, timestep_embedding, upsample
 from diffir.diffusion.prompt_injection import PromptInjection
-from diffir.diffusion.schedule import clean_from_v
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class UNetBlock(nn.Module):
@@ -171,8 +170,12 @@ class UNet(nn.Module):
         v: Tensor = self.conv_out(F.silu(self.norm_out(x)))
         return v
 
-    def predict_clean(
-        self, latent: Tensor, timesteps: Tensor, prompts: Sequence[Tensor], context: Tensor
-    ) -> Tensor:
-        """The clean latent, by way of v."""
-        return clean_from_v(latent, self(latent, timesteps, prompts, context), timesteps)
+    def prepare(self, prompts: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The prompts themselves: what they do here costs next to nothing."""
+        return prompts
+
+    def steering_parameters(self) -> Iterator[nn.Parameter]:
+        """Of the entrances for prompts and context."""
+        for module in self.modules():
+            if isinstance(module, (PromptInjection, CrossAttention)):
+                yield from module.parameters()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from diffir.host.manager import Host
 
 SEAMS = ("router", "conditioner", "decoder")
+BACKBONE = "light"
+"""What encoder and denoiser are where a recipe does not say it by `use`."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model, in words. `text` is the TOML it was parsed from; it travels inside checkpoints."""
+    """A model, in words. `text` is the TOML it was parsed from; it travels inside checkpoints.
+
+    parts: what stands in each of `SEAMS`. sampler: arguments of the sampler, empty for one step.
+    base: the name of the prior that its weights are made from, where diffir brings none.
+    """
 
     name: str
     text: str
-    encoder: dict[str, Any]
-    denoiser: dict[str, Any]
+    encoder: Part
+    denoiser: Part
     parts: dict[str, Part]
+    sampler: dict[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    base: str | None = None
 
 
 def parse_recipe(text: str, *, origin: str) -> Recipe:
@@ -96,10 +104,12 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
         return Recipe(
             name=table["name"],
             text=text,
-            encoder=dict(table["encoder"]),
-            denoiser=dict(table["denoiser"]),
+            encoder=_part({"use": BACKBONE, **table["encoder"]}),
+            denoiser=_part({"use": BACKBONE, **table["denoiser"]}),
             parts={seam: _part(table[seam]) for seam in SEAMS},
+            sampler=dict(table.get("sampler", {})),
             training=_training(table.get("training", {})),
+            base=table.get("base"),
         )
     except KeyError as error:
         raise RecipeError(

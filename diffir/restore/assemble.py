@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from diffir.diffusion.autoencoder import Encoder
+from diffir.diffusion.backbone import create_backbone
 from diffir.diffusion.model import RestorationModel
-from diffir.diffusion.unet import UNet
+from diffir.diffusion.samplers import Sampler
 from diffir.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def assemble(recipe: Recipe, host: Host) -> RestorationModel:
             seam: cast("nn.Module", host.create(cast("Kind", seam), part.use, **part.options))
             for seam, part in recipe.parts.items()
         }
-        encoder, denoiser = Encoder(**recipe.encoder), UNet(**recipe.denoiser)
+        encoder = create_backbone("encoder", recipe.encoder)
+        denoiser = create_backbone("denoiser", recipe.denoiser)
+        sampler = Sampler(**recipe.sampler)
     except (TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"recipe '{recipe.name}': {error}") from error
-    return RestorationModel(encoder=encoder, denoiser=denoiser, **parts)
+    return RestorationModel(encoder=encoder, denoiser=denoiser, sampler=sampler, **parts)

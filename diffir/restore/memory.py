@@ -17,21 +17,15 @@ if TYPE_CHECKING:
 LARGEST_TILE = 512
 """Larger tiles waste less on overlap, but fall out of a CPU's caches: no faster, more memory."""
 SHARE_OF_FREE = 0.5
-MAPS_ALIVE = 13
-"""Feature maps of the finest level that are alive at once: 612 bytes per pixel were measured."""
 
 REFUSAL = re.compile(r"can't allocate memory|not enough memory|could not create a primitive$")
 """How torch's CPU allocator says it, on Linux and macOS and on Windows, and how oneDNN does."""
 
 
 def bytes_per_pixel(model: RestorationModel) -> int:
-    """Peak working memory of a forward pass over the number of pixels, about.
-
-    The finest level dominates: maps of its width at half resolution.
-    """
+    """Peak working memory of a forward pass over the number of pixels, about."""
     parameter = next(model.parameters())
-    width = model.encoder.stem.out_channels
-    return MAPS_ALIVE * width * parameter.element_size() // 4
+    return int(model.encoder.values_per_pixel * parameter.element_size())
 
 
 def free_bytes(device: torch.device) -> int:

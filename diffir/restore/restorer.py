@@ -47,7 +47,7 @@ class Restorer:
         model: the network, in evaluation mode.
         device: where it runs. dtype: in what precision.
         tile: side of a tile in pixels; None chooses by free memory before each picture.
-        steps: 1 starts from the degraded latent; more samples from noise.
+        steps: 1 starts from the degraded latent; more samples from noise; None is the recipe's.
         seed: of that noise. fidelity: default of the dial, 0 rich to 1 faithful.
         strength: share of the model's changes to let through, in [0,1]; None chooses by how hard
             the picture was compressed.
@@ -65,7 +65,7 @@ class Restorer:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         tile: int | None = None,
-        steps: int = 1,
+        steps: int | None = None,
         seed: int = 0,
         fidelity: float = DEFAULT_FIDELITY,
         strength: float | None = None,
@@ -84,7 +84,7 @@ class Restorer:
         self.device = device
         self.dtype = dtype
         self.tile = tile
-        self.steps = steps
+        self.steps = steps or model.sampler.steps
         self.seed = seed
         self.fidelity = fidelity
         self.strength = strength
@@ -182,7 +182,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     tile: int | None = None,
-    steps: int = 1,
+    steps: int | None = None,
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,

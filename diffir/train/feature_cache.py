@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from diffir.contracts.interfaces import Encoded
-from diffir.diffusion.schedule import ONE_STEP_AT
 from diffir.diffusion.unet import Descent
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ def _frozen(
     image = torch.from_numpy(degraded.copy()).to(device) / 255
     encoded = model.encoder.encode(image)
     context = model.conditioner.condition(image, encoded.latent)
-    timesteps = torch.full((len(crops),), ONE_STEP_AT, device=device)
+    timesteps = torch.full((len(crops),), model.sampler.at, device=device)
     descent = model.denoiser.descend(encoded.latent, timesteps, context)
     tensors = {"latent": encoded.latent, "context": context, "time": descent.time}
     tensors |= {f"feature-{i}": feature for i, feature in enumerate(encoded.features)}

@@ -25,9 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffir.diffusion.layers import CrossAttention
-from diffir.diffusion.prompt_injection import PromptInjection
-from diffir.diffusion.schedule import TIMESTEPS, add_noise, sample_one_step
+from diffir.diffusion.schedule import TIMESTEPS, add_noise
 from diffir.errors import RecipeError
 from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.patch_discriminator import PatchDiscriminator
@@ -97,8 +95,9 @@ class PriorStage:
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Mean squared error of v, with empty prompts and context."""
         with torch.no_grad():
-            latent = model.encoder.encode(batch.clean).latent
-            routing = model.router.route(latent, batch.told)
+            encoded = model.encoder.encode(batch.clean)
+            latent = encoded.latent
+            routing = model.route(encoded, batch.told)
             context = model.conditioner.condition(batch.clean, latent)
         prompts = [torch.zeros_like(prompt) for prompt in routing.prompts]
         return _diffusion_loss(model, latent, prompts, torch.zeros_like(context)), latent
@@ -113,18 +112,16 @@ class PromptsStage:
         """Router, conditioner, and the denoiser's entrances for prompts and context."""
         yield from model.get_submodule("router").parameters()
         yield from model.get_submodule("conditioner").parameters()
-        for module in model.denoiser.modules():
-            if isinstance(module, (PromptInjection, CrossAttention)):
-                yield from module.parameters()
+        yield from model.denoiser.steering_parameters()
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """V at random timesteps, the clean latent in one step, and no expert left idle."""
         with torch.no_grad():
             clean = model.encoder.encode(batch.clean).latent
-            degraded = model.encoder.encode(batch.degraded).latent
-        routing, context = _conditions(model, batch, degraded)
+            encoded = model.encoder.encode(batch.degraded)
+        routing, context = _conditions(model, batch, encoded)
         prompts = routing.prompts
-        restored = sample_one_step(model.denoiser.predict_clean, degraded, prompts, context)
+        restored = model.sampler.one_step(model.denoiser, encoded.latent, prompts, context)
         loss = _diffusion_loss(model, clean, prompts, context) + F.l1_loss(restored, clean)
         return loss + _balance_loss(routing), restored
 
@@ -164,7 +161,7 @@ class CompensatorStage:
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Error of the faithful estimate from the degraded latent as it is; no idle expert."""
         encoded = model.encoder.encode(batch.degraded)
-        routing = model.router.route(encoded.latent, batch.told)
+        routing = model.route(encoded, batch.told)
         faithful = _faithful(model, encoded.latent, encoded, routing)
         return error(faithful, batch.clean) + _balance_loss(routing), faithful
 
@@ -181,9 +178,9 @@ class FaithfulStage:
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Error of the faithful estimate, and the upkeep of router and prior."""
         encoded: Encoded = model.encoder.encode(batch.degraded)
-        routing, context = _conditions(model, batch, encoded.latent)
+        routing, context = _conditions(model, batch, encoded)
         prompts = routing.prompts
-        clean = sample_one_step(model.denoiser.predict_clean, encoded.latent, prompts, context)
+        clean = model.sampler.one_step(model.denoiser, encoded.latent, prompts, context)
         faithful = _faithful(model, clean, encoded, routing)
         loss = error(faithful, batch.clean) + _balance_loss(routing)
         if step % DIFFUSION_EVERY == 0:
@@ -237,17 +234,18 @@ def _faithful(
     return model.decoder.decode(latent, encoded, routing).faithful
 
 
-def _conditions(model: RestorationModel, batch: Batch, latent: Tensor) -> tuple[Routing, Tensor]:
-    routing = model.router.route(latent, batch.told)
-    return routing, model.conditioner.condition(batch.degraded, latent)
+def _conditions(model: RestorationModel, batch: Batch, encoded: Encoded) -> tuple[Routing, Tensor]:
+    routing = model.route(encoded, batch.told)
+    return routing, model.conditioner.condition(batch.degraded, encoded.latent)
 
 
 def _diffusion_loss(
     model: RestorationModel, clean: Tensor, prompts: Sequence[Tensor], context: Tensor
 ) -> Tensor:
-    """L_SD for v: mean squared error at uniformly drawn timesteps."""
+    """L_SD: mean squared error of what is predicted, at uniformly drawn timesteps."""
     timesteps = torch.randint(TIMESTEPS, (len(clean),)).to(clean.device)
-    noisy, target = add_noise(clean, torch.randn(clean.shape).to(clean), timesteps)
+    noise = torch.randn(clean.shape).to(clean)
+    noisy, target = add_noise(clean, noise, timesteps, model.sampler.prediction)
     return F.mse_loss(model.denoiser(noisy, timesteps, prompts, context), target)
 
 

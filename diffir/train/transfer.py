@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from diffir.diffusion.schedule import ONE_STEP_AT, clean_from_v
+from diffir.diffusion.schedule import clean_from
 from diffir.errors import DataError
 from diffir.perceptual.lpips import Lpips
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
@@ -242,10 +242,11 @@ class Transfer:
 def decode_rows(model: RestorationModel, rows: Rows) -> Decoded:
     """From what the cache knows to both estimates: the part of the model where prompts act."""
     latent = rows.encoded.latent
-    routing = model.router.route(latent, rows.codecs)
+    routing = model.route(rows.encoded, rows.codecs)
     v = model.denoiser.climb(rows.descent, routing.prompts, rows.context)
-    timesteps = torch.full((len(latent),), ONE_STEP_AT, device=latent.device)
-    return model.decoder.decode(clean_from_v(latent, v, timesteps), rows.encoded, routing)
+    timesteps = torch.full((len(latent),), model.sampler.at, device=latent.device)
+    clean = clean_from(model.sampler.prediction, latent, v, timesteps)
+    return model.decoder.decode(clean, rows.encoded, routing)
 
 
 def _schedule(step: int, share: float) -> float:

@@ -14,7 +14,6 @@ from diffir.diffusion.layers import (
     upsample,
 )
 from diffir.diffusion.prompt_injection import PromptInjection
-from diffir.diffusion.schedule import alpha_bar
 from diffir.diffusion.unet import UNet, UNetBlock
 
 SIDES = st.integers(1, 11)
@@ -80,16 +79,6 @@ class TestUNet:
     def test_v_has_the_shape_of_the_latent(self, unet, rows, columns):
         latent, *rest = unet_inputs(4 * rows, 4 * columns)
         assert unet(latent, *rest).shape == latent.shape
-        assert unet.predict_clean(latent, *rest).shape == latent.shape
-
-    def test_the_clean_latent_is_what_v_stands_for(self, unet):
-        latent, timesteps, prompts, context = unet_inputs(4, 8)
-        v = unet(latent, timesteps, prompts, context)
-        signal = alpha_bar(timesteps)[:, None, None, None]
-        expected = signal.sqrt() * latent - (1 - signal).sqrt() * v
-        torch.testing.assert_close(
-            unet.predict_clean(latent, timesteps, prompts, context), expected
-        )
 
     def test_each_entrance_matters(self, unet):
         for attention in (*unet.down_attentions, *unet.up_attentions):

@@ -15,7 +15,10 @@ def text(tiny_toml):
 def test_what_stands_in_the_file(tiny_recipe, text):
     assert tiny_recipe.name == "tiny"
     assert tiny_recipe.text == text
-    assert tiny_recipe.encoder == {"widths": [8, 12, 16], "blocks": 1, "latent_channels": 4}
+    options = {"widths": [8, 12, 16], "blocks": 1, "latent_channels": 4}
+    assert tiny_recipe.encoder == Part("light", options)
+    assert tiny_recipe.sampler == {}
+    assert tiny_recipe.base is None
     assert tiny_recipe.parts["conditioner"] == Part("visual-to-text", {"width": 8})
     assert tiny_recipe.training.stage("rich") == Stage("rich", 2, 1e-3)
     assert tiny_recipe.training.degradations[1]["quality"] == [1, 50]

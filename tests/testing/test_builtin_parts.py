@@ -70,7 +70,7 @@ class TestPlugin(PluginSuite):
 
 def test_defaults_are_those_of_the_recipe_in_the_box():
     recipe = load_recipe("moe-diffir-tiny", default_host())
-    encoder = recipe.encoder
+    encoder = recipe.encoder.options
     for suite in (RouterSuite, ConditionerSuite, DecoderSuite):
         assert suite.latent_channels == encoder["latent_channels"]
     assert list(DecoderSuite.feature_channels) == encoder["widths"]
