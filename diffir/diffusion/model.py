@@ -55,6 +55,9 @@ class RestorationModel(nn.Module):
         self.router = cast("PromptRouter", router)
         self.conditioner = cast("Conditioner", conditioner)
         self.decoder = cast("Decoder", decoder)
+        borrow = getattr(conditioner, "borrow", None)
+        if borrow is not None:  # it looks at latents through the decoder's eyes
+            borrow(getattr(decoder, "reconstruct", None))
 
     def forward(
         self,

@@ -38,6 +38,11 @@ def register_degradations(register: Register) -> None:
 def register_routers(register: Register) -> None:
     """The mixture of expert prompts."""
     register("moe", "diffir.moe.router:MoERouter", summary="Pyramid of expert prompts, top-k gate")
+    register(
+        "moe-pyramid",
+        "diffir.moe.pyramid:PyramidRouter",
+        summary="MoE-Prompt module at the published size, native or official, and its ablations",
+    )
 
 
 @hookimpl
@@ -58,6 +63,16 @@ def register_conditioners(register: Register) -> None:
         "diffir.moe.plain_contexts:NoContext",
         summary="One token of zeros: the U-Net is told nothing",
     )
+    register(
+        "clip-to-text",
+        "diffir.moe.clip_to_text:ClipToText",
+        summary="The adapter at the published size: enhancer, CLIP RN50, 49 + 49 tokens",
+    )
+    register(
+        "empty-text",
+        "diffir.moe.empty_text:EmptyText",
+        summary="The text encoder's answer to an empty prompt, the same for every picture",
+    )
 
 
 @hookimpl
@@ -68,6 +83,11 @@ def register_decoders(register: Register) -> None:
         "diffir.moe.compensator:CompensatedDecoder",
         summary="Decoder that fuses the encoder's feature maps of the degraded picture",
     )
+    register(
+        "kl-compensated",
+        "diffir.moe.kl_decoder:KLDecoder",
+        summary="Stable Diffusion's decoder with the compensator at two levels",
+    )
 
 
 @hookimpl
@@ -77,4 +97,14 @@ def register_recipes(register: Register) -> None:
         "moe-diffir-tiny",
         "diffir.recipes:moe-diffir-tiny.toml",
         summary="MoE-DiffIR small enough for a laptop CPU, with weights in the box",
+    )
+    register(
+        "moe-diffir-sd21",
+        "diffir.recipes:moe-diffir-sd21.toml",
+        summary="MoE-DiffIR on Stable Diffusion 2.1, for a GPU; weights are made by convert",
+    )
+    register(
+        "moe-diffir-sd21-official",
+        "diffir.recipes:moe-diffir-sd21-official.toml",
+        summary="The same with the behavior of the published code, for its converted weights",
     )

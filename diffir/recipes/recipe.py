@@ -36,7 +36,8 @@ class Stage:
 
     steps: optimizer steps. learning_rate: its peak. batch: crops per step. crop: their side in
     pixels. Small and many is what a young model learns most from per second; the losses that look
-    at texture need to see more of it at once.
+    at texture need to see more of it at once. scales: factors of the learning rate by part,
+    "router" or "denoiser", where they are not 1.
     """
 
     name: str
@@ -44,6 +45,14 @@ class Stage:
     learning_rate: float
     batch: int = 8
     crop: int = 128
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what would train nothing, as the published configuration did."""
+        rates = {"learning_rate": self.learning_rate, **self.scales}
+        for name, rate in rates.items():
+            if not rate > 0:
+                raise ValueError(f"stage '{self.name}': {name} must be above 0, got {rate}")
 
 
 @dataclass(frozen=True)
