@@ -1,4 +1,4 @@
-"""The recipes of Stable Diffusion's size at a width that tests can run: real parts, 8 to 32 channels."""
+"""The recipes of Stable Diffusion's size at a width for tests: real parts, 8 to 32 channels."""
 
 from __future__ import annotations
 

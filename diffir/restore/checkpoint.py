@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from diffir.errors import CheckpointError
-from diffir.recipes.recipe import Recipe, parse_recipe
+from diffir.recipes.recipe import BACKBONE, Recipe, load_recipe, parse_recipe
 from diffir.restore.assemble import assemble
 
 if TYPE_CHECKING:
@@ -55,13 +55,9 @@ def load_checkpoint(path: Path, host: Host) -> tuple[RestorationModel, Recipe]:
         CheckpointError: not there, not safetensors, not ours, or its weights do not fit its recipe.
         RecipeError: its recipe is not valid. ComponentError: its recipe needs a plugin.
     """
-    import torch
-
     header, tensors = _read(path)
     recipe = parse_recipe(header["recipe"], origin=f"the recipe in {path}")
-    # Not on the meta device, which seems cheaper: its first use imports a thousand modules.
-    with torch.random.fork_rng(devices=[]):  # the random weights are replaced at once
-        model = assemble(recipe, host)
+    model = _assemble_unset(recipe, host)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != given:
@@ -72,6 +68,21 @@ def load_checkpoint(path: Path, host: Host) -> tuple[RestorationModel, Recipe]:
         )
     model.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
     return model.eval(), recipe
+
+
+def _assemble_unset(recipe: Recipe, host: Host) -> RestorationModel:
+    """The recipe's model, with whatever weights: those of the file come at once.
+
+    A large one has none, on the meta device: a billion random numbers would take a minute. The
+    first use of that device imports a thousand modules, for which a light model does not wait.
+    """
+    import torch
+
+    if recipe.denoiser.use == BACKBONE:
+        with torch.random.fork_rng(devices=[]):
+            return assemble(recipe, host)
+    with torch.device("meta"):
+        return assemble(recipe, host)
 
 
 def read_card(path: Path) -> dict[str, str]:
@@ -117,8 +128,12 @@ def find_weights(model: str, host: Host) -> Path:
     package, _, file = host.find("recipe", model).target.partition(":")
     weights = Path(str(files(package).joinpath(file))).with_suffix(".safetensors")
     if not weights.is_file():
+        base = load_recipe(model, host).base
         raise CheckpointError(
             f"the recipe '{model}' comes without weights ({weights.name} is missing)",
-            hint=f"Train it: diffir train {model} --data FOLDER -o RUN",
+            hint=f"Train it: diffir train {model} --data FOLDER -o RUN"
+            if base is None
+            else f"It stands on {base}: make a weights file with diffir convert, see docs/sd21.md, "
+            "and give that.",
         )
     return weights
