@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -65,6 +65,14 @@ def restore(
             help="1: from the degraded latent. More: from noise. By default the recipe's.",
         ),
     ] = None,
+    sampler: Annotated[
+        Literal["ddpm", "ddim", "dpm-solver++"] | None,
+        typer.Option(help="Of more than one step. By default the recipe's."),
+    ] = None,
+    blend: Annotated[
+        Literal["pixels", "latents"],
+        typer.Option(help="What of tiles is blended: restored pixels, or latents at every step."),
+    ] = "pixels",
     seed: Annotated[int, typer.Option(help="Of the noise of more than one step.")] = 0,
     prompts: Annotated[
         str,
@@ -116,6 +124,8 @@ def restore(
         fidelity=DEFAULT_FIDELITY if fidelity is None else fidelity,
         strength=strength,
         prompts=prompts,
+        sampler=sampler,
+        blend=blend,
         host=host,
     )
 

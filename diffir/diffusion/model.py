@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Generator, Tensor, nn
 
+from diffir.diffusion.latent_tiles import TiledDecoder, TiledDenoiser, TiledEncoder
 from diffir.diffusion.samplers import Sampler
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
         Routing,
     )
     from diffir.diffusion.backbone import Denoiser, Encoder
+
+
+TILE_OVERLAP = 64
+"""Of the tiles of one picture, in pixels."""
 
 
 class RestorationModel(nn.Module):
@@ -66,6 +71,7 @@ class RestorationModel(nn.Module):
         *,
         steps: int | None = None,
         generator: Generator | None = None,
+        tile: int | None = None,
     ) -> tuple[Decoded, Routing]:
         """Restore a batch.
 
@@ -75,18 +81,23 @@ class RestorationModel(nn.Module):
             steps: in place of the sampler's own; 1 starts from the degraded latent, more
                 start from noise.
             generator: of that noise.
+            tile: side of the tiles, in pixels, in which a larger picture is encoded, denoised and
+                decoded; a multiple of `multiple` above `TILE_OVERLAP`. See `latent_tiles`.
 
         Returns:
             The two estimates, not clamped, and what the router decided.
         """
-        encoded: Encoded = self.encoder.encode(image)
+        encoder, denoiser, decoder = self.encoder, self.denoiser, self.decoder
+        if tile is not None and max(image.shape[-2:]) > tile:
+            encoder, denoiser, decoder = self._tiled(tile)
+        encoded: Encoded = encoder.encode(image)
         routing = self.route(encoded, codecs)
         context = self.conditioner.condition(image, encoded.latent)
         conditions = routing.prompts, context
         clean = self.sampler.sample(
-            self.denoiser, encoded.latent, *conditions, steps=steps, generator=generator
+            denoiser, encoded.latent, *conditions, steps=steps, generator=generator
         )
-        return self.decoder.decode(clean, encoded, routing), routing
+        return decoder.decode(clean, encoded, routing), routing
 
     def route(self, encoded: Encoded, codecs: Sequence[CodecInfo]) -> Routing:
         """The router's decision; one that looks at pixels, too, gets them (`route_image`)."""
@@ -94,6 +105,18 @@ class RestorationModel(nn.Module):
         if look is None:
             return self.router.route(encoded.latent, codecs)
         return cast("Routing", look(encoded.image, encoded.latent, codecs))
+
+    def _tiled(self, tile: int) -> tuple[Any, Any, Any]:
+        cut = {
+            "size": tile // self.encoder.grid,
+            "overlap": TILE_OVERLAP // self.encoder.grid,
+            "unit": self.multiple // self.encoder.grid,
+        }
+        return (
+            TiledEncoder(self.encoder, **cut),
+            TiledDenoiser(self.denoiser, **cut),
+            TiledDecoder(self.decoder, **cut),
+        )
 
     @property
     def multiple(self) -> int:

@@ -8,7 +8,8 @@ Device moves happen here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from diffir.contracts.picture import Picture
     from diffir.contracts.prompt_pack import PromptPack
     from diffir.diffusion.model import RestorationModel
+    from diffir.diffusion.samplers import Algorithm
     from diffir.host.manager import Host
 
 DEFAULT_MODEL = "moe-diffir-tiny"
+Blend = Literal["pixels", "latents"]
 
 
 class Restorer:
@@ -53,6 +56,8 @@ class Restorer:
             the picture was compressed.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
+        blend: what of neighboring tiles is blended: their "pixels", once each is restored; or the
+            "latents" of the whole picture, at every step of sampling.
 
     Raises:
         CheckpointError: a pack was made for another model.
@@ -71,6 +76,7 @@ class Restorer:
         strength: float | None = None,
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
+        blend: Blend = "pixels",
     ) -> None:
         every = (*packs, pack) if pack else tuple(packs)
         extended = {one.card.name: extend(model, one) for one in every}
@@ -88,6 +94,7 @@ class Restorer:
         self.seed = seed
         self.fidelity = fidelity
         self.strength = strength
+        self.blend = blend
 
     def __call__(self, picture: Picture) -> Picture:
         """Restore a picture of any size; metadata and alpha ride along."""
@@ -142,9 +149,12 @@ class Restorer:
             return Estimates(picture, faithful[inside], rich[inside], (), tile, told, strength)
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
-        for place in cut(whole.shape[0], whole.shape[1], tile):
+        side = tile
+        if self.blend == "latents":  # one place, which the model cuts itself
+            side = max(tile, *(-(-length // GRID) * GRID for length in whole.shape[:2]))
+        for place in cut(whole.shape[0], whole.shape[1], side):
             pixels = whole[place.rows, place.columns]
-            *residuals, share = self._run(pixels, told, pack, generator)
+            *residuals, share = self._run(pixels, told, pack, generator, tile)
             for total, residual in zip((faithful, rich), residuals, strict=True):
                 total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
             shares.append((pixels.size, share))
@@ -159,13 +169,15 @@ class Restorer:
         told: CodecInfo,
         pack: str | None,
         generator: torch.Generator,
+        tile: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Residuals `(h,w,3)` of the two estimates, and the experts' shares `(E,)`."""
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
         model = self.model if pack is None else self.extended[pack]
-        decoded, routing = model(image, [told], steps=self.steps, generator=generator)
+        inside = tile if self.blend == "latents" else None
+        decoded, routing = model(image, [told], steps=self.steps, generator=generator, tile=inside)
 
         def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
             difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
@@ -187,9 +199,14 @@ def load(
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,
     prompts: str = "auto",
+    sampler: Algorithm | None = None,
+    blend: Blend = "pixels",
     host: Host | None = None,
 ) -> Restorer:
     """Load a model by its recipe's name, or from a `.safetensors` file.
+
+    `sampler` stands in place of the recipe's where more than one step is taken; for the others see
+    `Restorer`.
 
     Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
     of its codecs; "none" takes none; a pack's name or file takes that one for every picture.
@@ -202,6 +219,8 @@ def load(
     host = host or default_host()
     chosen, precision = choose_device(device), choose_dtype(dtype)
     network, _ = load_checkpoint(find_weights(str(model), host), host)
+    if sampler is not None:
+        network.sampler = replace(network.sampler, use=sampler)
     packs, pack = _choose_packs(network, prompts, host)
     return Restorer(
         network,
@@ -214,6 +233,7 @@ def load(
         strength=strength,
         packs=packs,
         pack=pack,
+        blend=blend,
     )
 
 

@@ -271,3 +271,50 @@ class TestKLDecoder(DecoderSuite):
             inputs.image(c, s) for c, s in zip(self.feature_channels, (4, 2), strict=True)
         )
         return Encoded(inputs.image(3, 8), inputs.latent(4), features)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sd21") / "small.safetensors"
+    recipe = small_recipe(NATIVE)
+    save_checkpoint(small_model(recipe), path, recipe=recipe, dtype=torch.float32)
+    return path
+
+
+class TestRestorer:
+    @pytest.fixture
+    def picture(self):
+        rows = np.linspace(40, 200, 200).astype(np.uint8)[:, None, None]
+        return Picture(np.broadcast_to(rows, (200, 150, 3)).copy(), codec=CODECS[0])
+
+    @pytest.mark.parametrize("blend", ["pixels", "latents"])
+    def test_a_picture_larger_than_its_tiles(self, weights, picture, blend):
+        restorer = load(weights, device="cpu", tile=128, blend=blend, prompts="none")
+        whole = load(weights, device="cpu", tile=256, prompts="none")
+        assert restorer(picture).pixels.shape == picture.pixels.shape
+        assert not np.array_equal(restorer(picture).pixels, whole(picture).pixels)
+
+    def test_latents_of_one_tile_are_the_whole(self, weights, picture):
+        one, other = (
+            load(weights, device="cpu", tile=256, blend=blend, prompts="none")(picture).pixels
+            for blend in ("pixels", "latents")
+        )
+        assert np.array_equal(one, other)
+
+    @pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++"])
+    def test_another_sampler_than_the_recipes(self, weights, picture, sampler):
+        usual = load(weights, device="cpu", prompts="none")
+        other = load(weights, device="cpu", sampler=sampler, prompts="none")
+        assert (usual.steps, other.steps) == (2, 2)
+        assert not np.array_equal(usual(picture).pixels, other(picture).pixels)
+
+    def test_on_the_command_line(self, weights, picture, tmp_path, capsys):
+        from diffir.cli.main import main
+
+        diffir.write(picture, tmp_path / "in.png")
+        words = f"restore {tmp_path}/in.png -o {tmp_path}/out.png --model {weights} --codec jpeg"
+        more = "--quality 10 --steps 3 --sampler dpm-solver++ --blend latents --tile 128"
+        with pytest.raises(SystemExit) as leaving:
+            main([*words.split(), *more.split(), "--device", "cpu"])
+        assert not leaving.value.code, capsys.readouterr()
+        assert diffir.read(tmp_path / "out.png").pixels.shape == picture.pixels.shape
