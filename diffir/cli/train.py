@@ -40,6 +40,9 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="no, bf16 or fp16.")] = "no",
+    gradient_checkpointing: Annotated[
+        bool, typer.Option(help="Less memory, more time: compute activations anew.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make pairs.")] = 1,
     resume: Annotated[
         bool, typer.Option(help="Go on from what is in the output folder, if anything.")
@@ -73,6 +76,7 @@ def train(
         workers=workers,
         cpu=device == "cpu",
         precision=precision,
+        checkpointing=gradient_checkpointing,
         resume=resume,
         judge_every=judge_every,
     )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
 from diffir.errors import DataError
+from diffir.restore.tensors import pad_to_multiple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +75,14 @@ class HeldOut:
         figures = []
         for clean, degraded, codec in self.rows:
             clean, degraded = clean.to(device), degraded.to(device)
-            decoded, _ = model(degraded, [codec])
-            rich, faithful = decoded.rich.clamp(0, 1), decoded.faithful.clamp(0, 1)
+            padded = pad_to_multiple(degraded, model.multiple)
+            noise = torch.Generator().manual_seed(0)
+            decoded, _ = model(padded, [codec], generator=noise)
+            rows, columns = clean.shape[-2:]
+            rich, faithful = (
+                estimate[..., :rows, :columns].clamp(0, 1)
+                for estimate in (decoded.rich, decoded.faithful)
+            )
             figures.append(
                 (
                     float(lpips(degraded, clean)),

@@ -48,7 +48,8 @@ class Settings:
     stages: names of those to run, in order; None runs the recipe's. steps, batch, crop: override
     each stage's; a crop's side is a multiple of 32. precision: "no", "bf16" or "fp16".
     weights: a file of the same recipe to start from, in place of fresh weights. judge_every: steps
-    between judgements, and one at the end of each stage; None does without.
+    between judgements, and one at the end of each stage; None does without. checkpointing: compute
+    activations anew on the way back, where a part can: less memory, a third more time.
     """
 
     data: Path
@@ -65,6 +66,7 @@ class Settings:
     resume: bool = True
     judge_every: int | None = 500
     save_minutes: float = 5.0
+    checkpointing: bool = False
     cache: Path = field(default_factory=lambda: cache_folder() / "pictures")
 
 
@@ -110,12 +112,18 @@ class Trainer:
         self.plan = [_override(recipe.training.stage(name), settings) for name in names]
         for stage in self.plan:  # now, not after the hours of the stages before it
             find_stage(stage.name)
-            if stage.crop % 32:
-                raise DataError(f"--crop must be a multiple of 32, got {stage.crop}")
         self.lpips = Lpips("alex")  # of the judgements; the same holds
         torch.manual_seed(settings.seed)
         self.model = _starting_model(recipe, host, settings.weights)
+        for stage in self.plan:
+            if stage.crop % self.model.multiple:
+                raise DataError(
+                    f"--crop must be a multiple of {self.model.multiple}, got {stage.crop}"
+                )
         self.model.to(memory_format=torch.channels_last)
+        for part in (self.model.denoiser, self.model.decoder):
+            if hasattr(part, "checkpointing"):
+                part.checkpointing = settings.checkpointing
         settings.output.mkdir(parents=True, exist_ok=True)
         paths = find_pictures(settings.data)
         cache = PictureCache(settings.cache)

@@ -16,14 +16,18 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from diffir.degradations.diet import mix
-from diffir.errors import DataError
+from diffir.errors import DataError, RecipeError
 from diffir.restore.checkpoint import save_checkpoint
 from diffir.train.pairs import Pairs, collate
+from diffir.train.processes import Processes
 from diffir.train.stages import find_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from diffir.diffusion.model import RestorationModel
+    from diffir.recipes.recipe import Stage
     from diffir.train.loop import Trainer
     from diffir.train.pairs import Batch
 
@@ -43,26 +47,35 @@ class StageRun:
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=settings.cpu)
         for parameter in trainer.model.parameters():
             parameter.requires_grad_(False)
-        learned = [p.requires_grad_() for p in stage.parameters(trainer.model)]
+        learned = list(stage.parameters(trainer.model))
+        for parameter in learned:
+            parameter.requires_grad_()
         # Adam's fused kernel reads and writes each parameter once.
         optimizer = torch.optim.AdamW(
-            learned, lr=self.plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+            scaled_groups(trainer.model, learned, self.plan),
+            lr=self.plan.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+            fused=True,
         )
-        self.model, self.optimizer = self.accelerator.prepare(trainer.model, optimizer)
+        self.processes = Processes(self.accelerator)
+        self.model, self.optimizer = self.processes.prepare(trainer.model, optimizer)
         self.critic, self.critic_optimizer = stage.critic, None
         if stage.critic is not None:
             critic_optimizer = torch.optim.AdamW(
                 stage.critic.parameters(), lr=CRITIC_LEARNING_RATE, betas=(0.5, 0.99)
             )
-            self.critic, self.critic_optimizer = self.accelerator.prepare(
+            self.critic, self.critic_optimizer = self.processes.prepare(
                 stage.critic, critic_optimizer
             )
         device = self.accelerator.device
         lpips = getattr(stage, "lpips", None)
         if lpips is not None:
             lpips.to(device)
-        # What does not train equals its average: only the rest is averaged, at every step.
-        self.average = copy.deepcopy(trainer.model)
+        # What does not train equals its average: only the rest is averaged, at every step, and
+        # the copy shares a frozen prior with the model.
+        shared = {id(p): p for p in trainer.model.parameters() if not p.requires_grad}
+        self.average = copy.deepcopy(trainer.model, shared)
         self.averaged = list(stage.parameters(self.average))
         self.learned = learned
         self.accelerator.register_for_checkpointing(self.average)
@@ -82,7 +95,8 @@ class StageRun:
                 self._judge()
             if last or (step + 1) % 20 == 0:
                 self._log(step, loss)
-            if last or time.monotonic() - self.saved_at > 60 * settings.save_minutes:
+            due = time.monotonic() - self.saved_at > 60 * settings.save_minutes
+            if last or self.processes.first_says(due):
                 self.save(step + 1)
             yield step, loss
 
@@ -97,7 +111,7 @@ class StageRun:
             seed=settings.seed * 1000 + self.index,
         )
         memory = self.trainer.memory
-        numbers = range(first * self.plan.batch, self.steps * self.plan.batch)
+        numbers = self.processes.numbers(first, self.steps, batch=self.plan.batch)
         loader: DataLoader[Any] = DataLoader(
             pairs if memory is None else memory.over(pairs, training.degradations),
             batch_size=self.plan.batch,
@@ -109,9 +123,11 @@ class StageRun:
         yield from loader
 
     def _step(self, batch: Batch, step: int) -> float:
-        torch.manual_seed((self.trainer.settings.seed * 100 + self.index) * 1_000_000 + step)
+        seed = self.trainer.settings.seed * 100 + self.index
+        torch.manual_seed(seed * 1_000_000 + step + self.processes.seed_offset)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * _schedule(step, self.steps)
+            rate = self.plan.learning_rate * group["scale"]
+            group["lr"] = rate * _schedule(step, self.steps)
         with self.accelerator.autocast():
             loss, restored = self.stage.loss(self.trainer.model, batch, step)
         value = float(loss.detach())
@@ -121,22 +137,28 @@ class StageRun:
                 hint="Resume with a lower learning rate in the recipe, or --precision no.",
             )
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.processes.average_gradients(self.learned)
+        self.accelerator.clip_grad_norm_(self.learned, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.critic is not None and self.critic_optimizer is not None:
             self.critic_optimizer.zero_grad()  # the model's pass has left gradients here, too
             critic_loss = self.critic.loss(batch.degraded, batch.clean, restored)
             self.accelerator.backward(critic_loss)
+            self.processes.average_gradients(list(self.critic.parameters()))
             self.critic_optimizer.step()
         move_average(self.averaged, self.learned, None)
         return value
 
     def _judge(self) -> None:
+        if not self.processes.is_first:
+            return
         lpips = self.trainer.lpips.to(self.accelerator.device)
         self.trainer.judgement = self.trainer.held_out.judge(self.average, lpips)
 
     def _log(self, step: int, loss: float) -> None:
+        if not self.processes.is_first:
+            return
         row: dict[str, Any] = {
             "stage": self.plan.name,
             "step": step + 1,
@@ -151,16 +173,27 @@ class StageRun:
     def save(self, step: int) -> None:
         """Write the averaged model, then the state; the state before stays until both are there."""
         output = self.trainer.settings.output
-        save_checkpoint(
-            self.average,
-            output / "model.safetensors",
-            recipe=self.trainer.recipe,
-            dtype=torch.float16,
-            card=self._card(),
-        )
-        partial, state = output / "state.partial", output / "state"
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = output / "state.partial"
+        if self.processes.is_first:
+            save_checkpoint(
+                self.average,
+                output / "model.safetensors",
+                recipe=self.trainer.recipe,
+                dtype=torch.float16,
+                card=self._card(),
+            )
+            shutil.rmtree(partial, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         self.accelerator.save_state(str(partial))
+        self.accelerator.wait_for_everyone()
+        if self.processes.is_first:
+            self._exchange_states(partial, step)
+        self.accelerator.wait_for_everyone()
+        self.saved_at = time.monotonic()
+
+    def _exchange_states(self, partial: Path, step: int) -> None:
+        output = self.trainer.settings.output
+        state = output / "state"
         done = step == self.steps
         position = {
             "stages": [stage.name for stage in self.trainer.plan],
@@ -176,7 +209,6 @@ class StageRun:
             os.replace(state, previous)
         os.replace(partial, state)
         shutil.rmtree(previous, ignore_errors=True)
-        self.saved_at = time.monotonic()
 
     def load(self) -> None:
         """Go back to the saved state."""
@@ -184,16 +216,39 @@ class StageRun:
 
     def _card(self) -> dict[str, str]:
         trainer, settings = self.trainer, self.trainer.settings
+        crops = self.plan.batch * self.processes.count
         return {
             "license": "Apache-2.0",
             "pictures": f"{len(trainer.pictures)} trained on",
             "stages": ", ".join(stage.name for stage in trainer.plan[: self.index + 1]),
-            "batch": f"{self.plan.batch} crops of {self.plan.crop}x{self.plan.crop}",
+            "batch": f"{crops} crops of {self.plan.crop}x{self.plan.crop}",
             "seed": str(settings.seed),
             "device": f"{self.accelerator.device}, {torch.get_num_threads()} threads",
             "seconds": f"{trainer.seconds:.0f}",
             "held_out": str(trainer.judgement),
         }
+
+
+def scaled_groups(
+    model: RestorationModel, learned: Sequence[torch.nn.Parameter], plan: Stage
+) -> list[dict[str, Any]]:
+    """What learns, in groups by the factor that the recipe gives the model's part.
+
+    Raises:
+        RecipeError: a factor for something of which nothing learns in this stage.
+    """
+    parts = {id(p): name.partition(".")[0] for name, p in model.named_parameters()}
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for parameter in learned:
+        groups.setdefault(plan.scales.get(parts[id(parameter)], 1.0), []).append(parameter)
+    idle = set(plan.scales) - {parts[id(parameter)] for parameter in learned}
+    if idle:
+        raise RecipeError(
+            f"stage '{plan.name}' scales the learning rate of {', '.join(sorted(idle))}, where "
+            "nothing learns",
+            hint="Name parts of the model: router, conditioner, denoiser, decoder, encoder.",
+        )
+    return [{"params": group, "scale": scale} for scale, group in groups.items()]
 
 
 def _schedule(step: int, steps: int) -> float:

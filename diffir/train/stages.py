@@ -13,8 +13,9 @@
     rich          what the rich estimate alone has
                                      L1, LPIPS with two backbones, and a patch discriminator
 
-A stage is a class with `parameters` and `loss`; it may have a `critic`, a network that trains on
-its own `loss` beside the model.
+Those over a prior that stays as it came are in `diffir.train.frozen_prior`. A stage is a class with
+`parameters` and `loss`; it may have a `critic`, a network that trains on its own `loss` beside the
+model.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffir.diffusion.schedule import TIMESTEPS, add_noise
 from diffir.errors import RecipeError
+from diffir.train.frozen_prior import CompensationStage, EnhancerStage, SteeringStage
 from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.patch_discriminator import PatchDiscriminator
+from diffir.train.prior_loss import conditions, diffusion_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from diffir.contracts.interfaces import Encoded, Routing
     from diffir.diffusion.model import RestorationModel
@@ -100,7 +102,7 @@ class PriorStage:
             routing = model.route(encoded, batch.told)
             context = model.conditioner.condition(batch.clean, latent)
         prompts = [torch.zeros_like(prompt) for prompt in routing.prompts]
-        return _diffusion_loss(model, latent, prompts, torch.zeros_like(context)), latent
+        return diffusion_loss(model, latent, prompts, torch.zeros_like(context)), latent
 
 
 class PromptsStage:
@@ -119,10 +121,10 @@ class PromptsStage:
         with torch.no_grad():
             clean = model.encoder.encode(batch.clean).latent
             encoded = model.encoder.encode(batch.degraded)
-        routing, context = _conditions(model, batch, encoded)
+        routing, context = conditions(model, batch, encoded)
         prompts = routing.prompts
         restored = model.sampler.one_step(model.denoiser, encoded.latent, prompts, context)
-        loss = _diffusion_loss(model, clean, prompts, context) + F.l1_loss(restored, clean)
+        loss = diffusion_loss(model, clean, prompts, context) + F.l1_loss(restored, clean)
         return loss + _balance_loss(routing), restored
 
 
@@ -178,7 +180,7 @@ class FaithfulStage:
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Error of the faithful estimate, and the upkeep of router and prior."""
         encoded: Encoded = model.encoder.encode(batch.degraded)
-        routing, context = _conditions(model, batch, encoded)
+        routing, context = conditions(model, batch, encoded)
         prompts = routing.prompts
         clean = model.sampler.one_step(model.denoiser, encoded.latent, prompts, context)
         faithful = _faithful(model, clean, encoded, routing)
@@ -186,7 +188,7 @@ class FaithfulStage:
         if step % DIFFUSION_EVERY == 0:
             with torch.no_grad():
                 target = model.encoder.encode(batch.clean).latent
-            diffusion = _diffusion_loss(model, target, prompts, context)
+            diffusion = diffusion_loss(model, target, prompts, context)
             loss = loss + DIFFUSION_WEIGHT * diffusion
         return loss, faithful
 
@@ -234,21 +236,6 @@ def _faithful(
     return model.decoder.decode(latent, encoded, routing).faithful
 
 
-def _conditions(model: RestorationModel, batch: Batch, encoded: Encoded) -> tuple[Routing, Tensor]:
-    routing = model.route(encoded, batch.told)
-    return routing, model.conditioner.condition(batch.degraded, encoded.latent)
-
-
-def _diffusion_loss(
-    model: RestorationModel, clean: Tensor, prompts: Sequence[Tensor], context: Tensor
-) -> Tensor:
-    """L_SD: mean squared error of what is predicted, at uniformly drawn timesteps."""
-    timesteps = torch.randint(TIMESTEPS, (len(clean),)).to(clean.device)
-    noise = torch.randn(clean.shape).to(clean)
-    noisy, target = add_noise(clean, noise, timesteps, model.sampler.prediction)
-    return F.mse_loss(model.denoiser(noisy, timesteps, prompts, context), target)
-
-
 def _balance_loss(routing: Routing) -> Tensor:
     """A price on leaving experts idle.
 
@@ -268,6 +255,9 @@ STAGES: dict[str, type[Stage]] = {
     "compensator": CompensatorStage,
     "faithful": FaithfulStage,
     "rich": RichStage,
+    "enhancer": EnhancerStage,
+    "steering": SteeringStage,
+    "compensation": CompensationStage,
 }
 
 
