@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sd21_cost
 import torch
@@ -42,6 +44,27 @@ def test_prompts_alone_against_everything(model, cost):
     at_256 = sd21_cost.cost(model, 256)
     frozen = 2 * at_256["encode"] + at_256["context"]  # what is kept per crop, and what is not
     assert prompts.multiply_adds < (everything.multiply_adds + frozen) / 3
+
+
+ROWS = {
+    "U-Net, one step, with prompts": "our U-Net step",
+    "encoder": "encode",
+    "decoder, bare": "bare decode",
+    "decoder with compensator": "our decode",
+    "router, once": "router",
+    "router with degradation tower, once": "router with its degradation prior",
+    "scale and shift of all sites, once": "scale and shift maps",
+    "visual-to-text, once": "context",
+    "50 steps, bare U-Net and autoencoder": "bare, 50 steps",
+    "50 steps, ours": "ours, 50 steps",
+}
+
+
+def test_the_page_tells_what_is_counted(cost):
+    page = Path(__file__).parents[2].joinpath("docs/sd21.md").read_text(encoding="utf-8")
+    for row, name in ROWS.items():
+        line = next(line for line in page.splitlines() if line.startswith(f"| {row} |"))
+        assert float(line.split("|")[3]) == pytest.approx(cost[name], abs=0.06)
 
 
 @pytest.mark.gpu
