@@ -133,7 +133,7 @@ def find_weights(model: str, host: Host) -> Path:
             f"the recipe '{model}' comes without weights ({weights.name} is missing)",
             hint=f"Train it: diffir train {model} --data FOLDER -o RUN"
             if base is None
-            else f"It stands on {base}. Make a weights file and give that: diffir convert makes one "
-            "of the published checkpoints, diffir init one to train. See docs/sd21.md.",
+            else f"It stands on {base}. Make a weights file and give that: diffir convert makes "
+            "one of the published checkpoints, diffir init one to train. See docs/sd21.md.",
         )
     return weights

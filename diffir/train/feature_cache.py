@@ -4,6 +4,9 @@
          -> conditioner -> context ----------+-> the U-Net's way down   ===> one row of each array
     (frozen, and no prompt acts here)
 
+A model that restores in one step goes down from the degraded latent. One that samples from noise
+goes down from the clean latent with noise, drawn once per crop; what it should predict is kept.
+
 Arrays are memory-mapped and half precision. A cache is found again by the hash of all that it was
 made from: the model's weights, the pixels, and how they were compressed. The folder is bounded; the
 caches that were not used for longest go first.
@@ -22,6 +25,7 @@ import numpy as np
 import torch
 
 from diffir.contracts.interfaces import Encoded
+from diffir.diffusion.schedule import TIMESTEPS, add_noise
 from diffir.diffusion.unet import Descent
 
 if TYPE_CHECKING:
@@ -40,13 +44,17 @@ BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A batch of crops, as far as they are known before any prompt acts."""
+    """A batch of crops, as far as they are known before any prompt acts.
+
+    target: what the denoiser should predict, where the model samples from noise.
+    """
 
     clean: Tensor
     encoded: Encoded
     context: Tensor
     descent: Descent
     codecs: tuple[CodecInfo, ...]
+    target: Tensor | None = None
 
 
 class FeatureCache:
@@ -61,6 +69,8 @@ class FeatureCache:
         self, folder: Path, model: RestorationModel, *, key: str, crops: Sequence[Pair]
     ) -> None:
         self.codecs = [crop.codec for crop in crops]
+        if model.sampler.steps > 1:
+            key = f"{key} {model.sampler.prediction}"
         self.place = folder / _digest(key, crops)
         self.reused = (self.place / "complete").is_file()
         if not self.reused:
@@ -94,6 +104,7 @@ class FeatureCache:
             part("context"),
             Descent(part("time"), parts("skip-")),
             tuple(self.codecs[i] for i in index),
+            part("target") if "target" in self.arrays else None,
         )
 
     @torch.inference_mode()
@@ -103,6 +114,7 @@ class FeatureCache:
         partial.mkdir(parents=True)
         device = next(model.parameters()).device
         arrays: dict[str, np.memmap[tuple[int, ...], np.dtype[np.generic]]] = {}
+        torch.manual_seed(0)  # of the noise, where some is drawn
         for start in range(0, len(crops), BATCH):
             chunk = crops[start : start + BATCH]
             for name, rows in _frozen(model, chunk, device).items():
@@ -126,13 +138,26 @@ def _frozen(
     image = torch.from_numpy(degraded.copy()).to(device) / 255
     encoded = model.encoder.encode(image)
     context = model.conditioner.condition(image, encoded.latent)
-    timesteps = torch.full((len(crops),), model.sampler.at, device=device)
-    descent = model.denoiser.descend(encoded.latent, timesteps, context)
-    tensors = {"latent": encoded.latent, "context": context, "time": descent.time}
-    tensors |= {f"feature-{i}": feature for i, feature in enumerate(encoded.features)}
+    tensors = {"latent": encoded.latent, "context": context}
+    if model.sampler.steps == 1:
+        start = encoded.latent
+        timesteps = torch.full((len(crops),), model.sampler.at, device=device)
+        tensors |= {f"feature-{i}": feature for i, feature in enumerate(encoded.features)}
+    else:
+        pixels = torch.from_numpy(clean.copy()).to(device) / 255
+        start, tensors["target"], timesteps = _noised(model, model.encoder.encode(pixels).latent)
+    descent = model.denoiser.descend(start, timesteps, context)
+    tensors["time"] = descent.time
     tensors |= {f"skip-{i}": skip for i, skip in enumerate(descent.skips)}
     rows = {name: tensor.half().cpu().numpy() for name, tensor in tensors.items()}
     return rows | {"clean": clean, "degraded": degraded}
+
+
+def _noised(model: RestorationModel, clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Noisy latents at drawn timesteps, what to predict of them, and the timesteps."""
+    timesteps = torch.randint(TIMESTEPS, (len(clean),)).to(clean.device)
+    noise = torch.randn(clean.shape).to(clean)
+    return *add_noise(clean, noise, timesteps, model.sampler.prediction), timesteps
 
 
 def _digest(key: str, crops: Sequence[Pair]) -> str:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from diffir.train.transfer_judge import Verdict
 
 SIDE = 64
+SAMPLED_SIDE = 192
+"""Of crops for a model that samples from noise: its prior was trained on large pictures."""
 JUDGED_SIDE = 192
 JUDGED_CROPS = 12
 HELD_OUT_EVERY = 8
@@ -104,7 +106,8 @@ class FineTuning:
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
         count = request.crops or crops
-        self.crops = draw_crops(learned, count=count, side=SIDE, seed=self.effort.seed)
+        side = SIDE if base.sampler.steps == 1 else SAMPLED_SIDE
+        self.crops = draw_crops(learned, count=count, side=side, seed=self.effort.seed)
         self.cache = FeatureCache(
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )

@@ -3,6 +3,8 @@
     crops -> FeatureCache -> rows -> route -> climb -> decode -> loss
                                      `---- new experts, gates: all that trains ----'
 
+Of a model that samples from noise the loss is that of its prediction, and nothing is decoded.
+
 The model is frozen. Experts are put beside its own, at zero, so that training starts from what the
 base does; what comes before the first prompt is computed once. `full` trains everything instead:
 the yardstick that prompts are measured by.
@@ -213,6 +215,8 @@ class Transfer:
                 self.learned[name].copy_(value)
 
     def _loss(self, rows: Rows) -> Tensor:
+        if rows.target is not None:
+            return F.mse_loss(predict_rows(self.model, rows), rows.target)
         decoded = self._decode_whole(rows) if self.effort.full else decode_rows(self.model, rows)
         loss = error(decoded.faithful, rows.clean)
         loss = loss + RICH_L1_WEIGHT * F.l1_loss(decoded.rich, rows.clean)
@@ -237,6 +241,12 @@ class Transfer:
             for name, parameter in self.learned.items():
                 parameter.copy_(current[name])
         return verdict
+
+
+def predict_rows(model: RestorationModel, rows: Rows) -> Tensor:
+    """What a model that samples from noise predicts, from what the cache knows."""
+    routing = model.route(rows.encoded, rows.codecs)
+    return model.denoiser.climb(rows.descent, routing.prompts, rows.context)
 
 
 def decode_rows(model: RestorationModel, rows: Rows) -> Decoded:

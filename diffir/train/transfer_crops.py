@@ -112,11 +112,21 @@ def compressed_pairs(low: Path, high: Path, host: Host) -> list[CompressedPictur
 
 
 def draw_crops(sources: Sequence[PairSource], *, count: int, side: int, seed: int) -> list[Pair]:
-    """`count` crops of `side`, some from each source, flipped at random."""
+    """`count` crops of `side`, some from each source, flipped at random.
+
+    Raises:
+        DataError: a source is smaller than that.
+    """
     crops: list[Pair] = []
     rng = np.random.default_rng(seed)
     while len(crops) < count:
         pair = sources[int(rng.integers(len(sources)))].draw(rng)
+        if min(pair.clean.shape[:2]) < side:
+            raise DataError(
+                f"a picture, or the part of one that is learned from, has {pair.clean.shape[1]}x"
+                f"{pair.clean.shape[0]} pixels; this model learns from crops of {side}x{side}",
+                hint="Leave small pictures out, or give at least four, so that none is divided.",
+            )
         for _ in range(min(CROPS_PER_REGION, count - len(crops))):
             crops.append(_crop(pair, rng, side))
     return crops

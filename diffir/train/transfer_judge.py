@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.train.transfer_crops import Pair
 
-MULTIPLE = 32
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -65,10 +63,11 @@ class Judge:
             )
         self.lpips = lpips
         self.device = next(base.parameters()).device
-        self.rows = [
-            (_image(crop.clean).to(self.device), _image(crop.degraded).to(self.device), crop.codec)
-            for crop in crops
-        ]
+
+        def image(pixels: object) -> Tensor:
+            return _image(pixels, base.multiple).to(self.device)
+
+        self.rows = [(image(crop.clean), image(crop.degraded), crop.codec) for crop in crops]
         with torch.inference_mode():
             self.input = torch.tensor([self._score(low, low, hq) for hq, low, _ in self.rows])
         self.base = self._scores(base)
@@ -94,8 +93,9 @@ class Judge:
     @torch.inference_mode()
     def _scores(self, model: RestorationModel) -> Tensor:
         rows = []
-        for clean, degraded, codec in self.rows:
-            decoded, _ = model(degraded, [codec])
+        for index, (clean, degraded, codec) in enumerate(self.rows):
+            noise = torch.Generator().manual_seed(index)  # the same for every model
+            decoded, _ = model(degraded, [codec], generator=noise)
             rows.append(self._score(decoded.rich, decoded.faithful, clean))
         return torch.tensor(rows)
 
@@ -111,7 +111,7 @@ def interval(differences: Tensor) -> Gain:
     return Gain(mean, mean - half, mean + half)
 
 
-def _image(pixels: object) -> Tensor:
+def _image(pixels: object, multiple: int) -> Tensor:
     array = torch.as_tensor(pixels)
-    height, width = (side - side % MULTIPLE for side in array.shape[:2])
+    height, width = (side - side % multiple for side in array.shape[:2])
     return array[:height, :width].permute(2, 0, 1)[None].float() / 255
