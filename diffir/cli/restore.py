@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -104,10 +104,7 @@ def restore(
     for error in missing:
         print_error(error)
     jobs = plan(items, output, suffix=suffix)
-    skipped = [job for job in jobs if skip_existing and job.target.exists()]
-    todo = [job for job in jobs if job not in skipped]
-    for job in skipped:
-        say(job_record(job, status="skipped"), as_json=as_json)
+    todo = _without_existing(jobs, as_json=as_json) if skip_existing else jobs
     if not todo:
         raise typer.Exit(FAILED if missing else 0)
 
@@ -153,6 +150,14 @@ def restore(
             advance()
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _without_existing(jobs: Sequence[Job], *, as_json: bool) -> Sequence[Job]:
+    """The jobs whose target is not there yet; the others are told."""
+    skipped = [job for job in jobs if job.target.exists()]
+    for job in skipped:
+        say(job_record(job, status="skipped"), as_json=as_json)
+    return [job for job in jobs if job not in skipped]
 
 
 def _check_facts(host: Host, codec: str | None, quality: float | None) -> None:

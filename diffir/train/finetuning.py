@@ -17,7 +17,7 @@ import diffir
 from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import PackCard, PromptPack
 from diffir.degradations.diet import mix
-from diffir.errors import DataError
+from diffir.errors import DataError, RecipeError
 from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.checkpoint import find_weights, load_checkpoint
@@ -106,6 +106,11 @@ class FineTuning:
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
         count = request.crops or crops
+        if self.effort.full and base.sampler.steps > 1:
+            raise RecipeError(
+                f"'{recipe.name}' samples from noise: of it only prompts are fine-tuned here",
+                hint=f"Train the rest: diffir train {recipe.name} --weights FILE --stage steering",
+            )
         side = SIDE if base.sampler.steps == 1 else SAMPLED_SIDE
         self.crops = draw_crops(learned, count=count, side=side, seed=self.effort.seed)
         self.cache = FeatureCache(

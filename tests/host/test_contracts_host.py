@@ -83,7 +83,7 @@ class TestTable:
     def test_a_name_that_is_like_no_other(self):
         with pytest.raises(UnknownComponentError, match="no router called 'xyz'") as caught:
             default_host().find("router", "xyz")
-        assert caught.value.hint == "Known: moe."
+        assert caught.value.hint == "Known: moe, moe-pyramid."
 
 
 class TestLoading:
@@ -356,7 +356,7 @@ class TestPlugins:
     def test_what_a_plugin_brings(self):
         host = default_host()
         names = [c.name for c in host.components_of("diffir") if c.kind == "router"]
-        assert names == ["moe"]
+        assert names == ["moe", "moe-pyramid"]
         assert not host.has_commands("diffir")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from small_sd21 import NATIVE, small_model, small_recipe
 
 import diffir
 from diffir.contracts.picture import Picture
-from diffir.errors import DataError
+from diffir.errors import DataError, RecipeError
 from diffir.host.manager import default_host
 from diffir.restore.checkpoint import save_checkpoint
 from diffir.restore.prompt_packs import save_pack
@@ -79,6 +81,13 @@ def test_the_pack_of_the_full_size_stays_small():
         extended = with_new_experts(base, Effort(1).experts)
     numbers = sum(p.numel() for p in new_parameters(extended, base).values())
     assert 2 * numbers < 0.6 * MAX_BYTES
+
+
+def test_training_everything_is_another_commands_work(request_of):
+    everything = replace(request_of(SAMPLED_SIDE), effort=replace(EFFORT, full=True))
+    with pytest.raises(RecipeError, match="'moe-diffir-sd21' samples from noise") as caught:
+        FineTuning(everything, default_host())
+    assert "--stage steering" in caught.value.hint
 
 
 def test_pictures_that_are_too_small(request_of):
