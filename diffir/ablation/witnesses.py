@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
-from diffir.diffusion.schedule import sample_one_step
 from diffir.evaluate.protocol import as_8bit
 from diffir.pictures.reading import read
 from diffir.train.held_out import busiest_crop
@@ -115,11 +114,11 @@ def _estimate(
     model: RestorationModel, image: Tensor, codec: CodecInfo, stages: Sequence[str]
 ) -> Tensor:
     encoded = model.encoder.encode(image)
-    routing = model.router.route(encoded.latent, [codec])
+    routing = model.route(encoded, [codec])
     latent = encoded.latent
     if set(stages) & {"prompts", "faithful"}:
         context = model.conditioner.condition(image, latent)
-        latent = sample_one_step(model.denoiser.predict_clean, latent, routing.prompts, context)
+        latent = model.sampler.one_step(model.denoiser, latent, routing.prompts, context)
     decoded = model.decoder.decode(latent, encoded, routing)
     return decoded.rich if "rich" in stages else decoded.faithful
 
