@@ -14,6 +14,7 @@ FLOORS = {
     "diffusion": 2,
     "perceptual": 2,
     "testing": 2,
+    "weights": 2,
     "pictures": 3,
     "degradations": 3,
     "moe": 3,

@@ -1,0 +1,1 @@
+"""Weights files of others: read without trust, renamed to diffusers' names, fetched and checked."""
