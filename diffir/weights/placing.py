@@ -88,12 +88,12 @@ def _put(placement: Placement, source: str, target: str, tensor: Tensor, shape: 
     placement.origins[target] = source
     if found == shape:
         placement.tensors[target] = tensor
-    elif _is_pointwise(found, shape) or _is_pointwise(shape, found):
+    elif _without_ones(found) == _without_ones(shape):
         placement.tensors[target] = tensor.reshape(shape)
     else:
         placement.misshapen.append(Misfit(source, target, shape, found))
 
 
-def _is_pointwise(convolution: Shape, linear: Shape) -> bool:
-    """Whether a 1x1 convolution, or a 1x1x1 one, and a linear layer have the same numbers."""
-    return len(linear) == 2 and convolution == (*linear, 1, 1)
+def _without_ones(shape: Shape) -> Shape:
+    """A 1x1 convolution and a linear layer have the same numbers, `(1,1,D)` and `(D)` as well."""
+    return tuple(side for side in shape if side != 1)

@@ -23,6 +23,7 @@ FLOORS = {
     "evaluate": 4,
     "scaffold": 4,
     "ablation": 4,
+    "convert": 4,
     "cli": 5,
 }
 NEIGHBORS = {

@@ -146,8 +146,8 @@ class TestPlace:
         assert [str(misfit) for misfit in placement.misshapen] == ["b should be (4,), B is (5,)"]
         assert not placement.complete
 
-    @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1, 1)])
-    def test_a_pointwise_convolution_is_a_linear_layer(self, shape):
+    @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1, 1), (1, 2, 3)])
+    def test_sides_of_one_are_no_difference(self, shape):
         numbers = torch.arange(6.0)
         placement = place({"a": numbers.reshape(shape)}, str, {"a": (2, 3)})
         assert placement.tensors["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
