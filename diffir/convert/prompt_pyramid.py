@@ -3,8 +3,8 @@
     conv_first.0                             stem
     blocks{l}.b.{norm1, attn.qkv, ...}       levels.{l-1}.blocks.b.{norm1, qkv, ...}
     norm{l}, downsample{l}.op                levels.{l-1}.norm, downs.{l-1}
-    Prompt_model{l}.prompt_param             levels.{l-1}.pool.prompts
-    Prompt_model{l}.f_gate.{0..20}.0.weight  levels.{l-1}.pool.gate.weight, stacked
+    Prompt_model{l}.prompt_param             pools.{l-1}.prompts
+    Prompt_model{l}.f_gate.{0..20}.0.weight  pools.{l-1}.gate.weight, stacked
     Prompt_model{l}.attn.to_*                levels.{l-1}.prior_attention.to_*
 
 The ablations: one matrix for all levels (`Prompt_model.prompt_param`), or vectors and a linear
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Variant = Literal["moe", "single", "multiple"]
-LEVELS = 4
+SHARED = "Prompt_model.prompt_param"
+"""The one prompt of all levels, of an ablation."""
 
 _BLOCK = {
     "norm1": "norm1",
@@ -35,15 +36,15 @@ _BLOCK = {
     "mlp.fc2": "fc2",
 }
 _POOL = {
-    "prompt_param": "pool.prompts",
-    "f_gate.weight": "pool.gate.weight",
-    "linear_layer.weight": "pool.weights.weight",
-    "linear_layer.bias": "pool.weights.bias",
-    "attn.to_q.weight": "prior_attention.to_q.weight",
-    "attn.to_k.weight": "prior_attention.to_k.weight",
-    "attn.to_v.weight": "prior_attention.to_v.weight",
-    "attn.to_out.0.weight": "prior_attention.to_out.weight",
-    "attn.to_out.0.bias": "prior_attention.to_out.bias",
+    "prompt_param": "pools.{}.prompts",
+    "f_gate.weight": "pools.{}.gate.weight",
+    "linear_layer.weight": "pools.{}.weights.weight",
+    "linear_layer.bias": "pools.{}.weights.bias",
+    "attn.to_q.weight": "levels.{}.prior_attention.to_q.weight",
+    "attn.to_k.weight": "levels.{}.prior_attention.to_k.weight",
+    "attn.to_v.weight": "levels.{}.prior_attention.to_v.weight",
+    "attn.to_out.0.weight": "levels.{}.prior_attention.to_out.weight",
+    "attn.to_out.0.bias": "levels.{}.prior_attention.to_out.bias",
 }
 _GATE = re.compile(r"(.*Prompt_model\d+\.f_gate)\.(\d+)\.0\.weight")
 _NUMBERED = re.compile(r"(blocks|norm|downsample|Prompt_model)([1-4])\.(.+)")
@@ -52,7 +53,7 @@ _NUMBERED = re.compile(r"(blocks|norm|downsample|Prompt_model)([1-4])\.(.+)")
 def variant_of(names: Iterable[str]) -> Variant:
     """Which of the method's prompt designs the names are of."""
     names = set(names)
-    if "Prompt_model.prompt_param" in names:
+    if SHARED in names:
         return "single"
     return "multiple" if "Prompt_model1.linear_layer.weight" in names else "moe"
 
@@ -75,16 +76,6 @@ def with_whole_gates(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n: t for n, t in tensors.items() if n not in replaced} | stacked
 
 
-def with_prompt_of_each_level(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The same tensors; the one prompt that all levels share is repeated for each of them."""
-    shared = f"{prefix}Prompt_model.prompt_param"
-    if shared not in tensors:
-        return dict(tensors)
-    rest = {name: tensor for name, tensor in tensors.items() if name != shared}
-    each = (f"{prefix}Prompt_model{level}.shared_param" for level in range(1, LEVELS + 1))
-    return rest | dict.fromkeys(each, tensors[shared])
-
-
 def pyramid_name(name: str) -> str | None:
     """Name below `router`, from that below `structcond_stage_model`; gates are whole.
 
@@ -92,20 +83,22 @@ def pyramid_name(name: str) -> str | None:
     """
     if name in ("conv_first.0.weight", "conv_first.0.bias"):
         return f"stem.{name.rpartition('.')[2]}"
+    if name == SHARED:
+        return "pools.0.prompt"
     found = _NUMBERED.fullmatch(name)
     if found is None:
         return None
     kind, number, rest = found.groups()
-    level = f"levels.{int(number) - 1}"
+    level = int(number) - 1
     if kind == "norm":
-        return f"{level}.norm.{rest}"
+        return f"levels.{level}.norm.{rest}"
     if kind == "downsample":
-        return f"downs.{int(number) - 1}.{rest.removeprefix('op.')}"
+        return f"downs.{level}.{rest.removeprefix('op.')}"
     if kind == "Prompt_model":
-        inside = "pool.prompt" if rest == "shared_param" else _POOL.get(rest)
-    else:
-        inside = _in_block(rest)
-    return inside and f"{level}.{inside}"
+        target = _POOL.get(rest)
+        return target and target.format(level)
+    inside = _in_block(rest)
+    return inside and f"levels.{level}.{inside}"
 
 
 def _in_block(rest: str) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 from diffir.errors import CheckpointError
 from diffir.recipes.recipe import BACKBONE, Recipe, load_recipe, parse_recipe
@@ -38,13 +38,24 @@ def save_checkpoint(
     card: Mapping[str, str] | None = None,
 ) -> None:
     """Write the model's weights as `dtype`, with `recipe` and `card` in the header, atomically."""
-    tensors = {
-        name: tensor.detach().to("cpu", dtype).contiguous()
-        for name, tensor in model.state_dict().items()
+    save_tensors(model.state_dict(), path, recipe=recipe, dtype=dtype, card=card)
+
+
+def save_tensors(
+    tensors: Mapping[str, torch.Tensor],
+    path: Path,
+    *,
+    recipe: Recipe,
+    dtype: torch.dtype,
+    card: Mapping[str, str] | None = None,
+) -> None:
+    """As `save_checkpoint`, from the tensors alone: no model has to be built to write its file."""
+    stored = {
+        name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()
     }
     header = {"format": FORMAT, "recipe": recipe.text, "card": json.dumps(dict(card or {}))}
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(save(tensors, metadata=header))
+    save_file(stored, partial, metadata=header)
     os.replace(partial, path)
 
 

@@ -16,20 +16,14 @@ Shapes = dict[str, tuple[int, ...]]
 class Size:
     """Of a U-Net and an autoencoder; as published where nothing is said."""
 
-    width: int = 320
-    multiples: tuple[int, ...] = (1, 2, 4, 4)
+    widths: tuple[int, ...] = (320, 640, 1280, 1280)
     context: int = 1024
     linear: bool = True
     latent: int = 4
-    pixels: int = 128
-    pixel_multiples: tuple[int, ...] = (1, 2, 4, 4)
-
-    @property
-    def widths(self) -> list[int]:
-        return [self.width * m for m in self.multiples]
+    pixels: tuple[int, ...] = (128, 256, 512, 512)
 
 
-SMALL = Size(width=32, context=24, pixels=32)
+SMALL = Size(widths=(32, 64, 128, 128), context=24, pixels=(32, 64, 128, 128))
 
 
 def conv(name: str, out: int, into: int, side: int = 3) -> Shapes:
@@ -45,10 +39,10 @@ def norm(name: str, width: int) -> Shapes:
 
 
 def unet(size: Size) -> Shapes:
-    time = 4 * size.width
-    shapes = linear("time_embed.0", time, size.width) | linear("time_embed.2", time, time)
-    shapes |= conv("input_blocks.0.0", size.width, size.latent)
-    skips, now, number = [size.width], size.width, 1
+    time = 4 * size.widths[0]
+    shapes = linear("time_embed.0", time, size.widths[0]) | linear("time_embed.2", time, time)
+    shapes |= conv("input_blocks.0.0", size.widths[0], size.latent)
+    skips, now, number = [size.widths[0]], size.widths[0], 1
     for level, width in enumerate(size.widths):
         for _ in range(2):
             shapes |= resnet(f"input_blocks.{number}.0", now, width, time)
@@ -105,7 +99,7 @@ def transformer(name: str, width: int, size: Size) -> Shapes:
 
 
 def autoencoder(size: Size) -> Shapes:
-    widths = [size.pixels * m for m in size.pixel_multiples]
+    widths = size.pixels
     shapes, now = conv("encoder.conv_in", widths[0], 3), widths[0]
     for level, width in enumerate(widths):
         for block in range(2):

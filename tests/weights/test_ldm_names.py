@@ -36,7 +36,7 @@ def autoencoder_of(size: ldm.Size):
         return AutoencoderKL(
             down_block_types=["DownEncoderBlock2D"] * 4,
             up_block_types=["UpDecoderBlock2D"] * 4,
-            block_out_channels=[size.pixels * m for m in size.pixel_multiples],
+            block_out_channels=size.pixels,
             layers_per_block=2,
             latent_channels=size.latent,
         )
