@@ -16,10 +16,12 @@ from diffir.cli.ablation import BenchOrAblation, ablate
 from diffir.cli.add_codec import add_codec
 from diffir.cli.bench import bench
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
+from diffir.cli.convert import convert
 from diffir.cli.degrade import degrade
 from diffir.cli.doctor import doctor
 from diffir.cli.fetch_metrics import fetch_metrics
 from diffir.cli.finetune_prompts import finetune_prompts
+from diffir.cli.init import init
 from diffir.cli.inspect import inspect
 from diffir.cli.list import list_components
 from diffir.cli.plugins import build_plugins_app
@@ -77,6 +79,9 @@ def build_app(host: Host) -> typer.Typer:
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("finetune-prompts", short_help="Teach the model one more codec.")(finetune_prompts)
+    app.command("convert")(convert)
+    app.command("init")(init)
+    app.command("finetune-prompts")(finetune_prompts)
     app.command("fetch-metrics")(fetch_metrics)
     app.command("add-codec", short_help="Add a codec of your own.")(add_codec)
     app.command("doctor")(doctor)

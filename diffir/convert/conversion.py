@@ -34,14 +34,16 @@ from diffir.weights.placing import Dropped, Placement, Shape, place
 from diffir.weights.tensor_file import read_tensors, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from diffir.host.manager import Host
     from diffir.recipes.recipe import Recipe
-    from diffir.weights.base_weights import BaseWeights
+    from diffir.weights.base_weights import BaseWeights, Part
+
+    LoadBase = Callable[[tuple[Part, ...]], BaseWeights]
 
 RECIPE = "moe-diffir-sd21-official"
 LICENSE = (
@@ -101,7 +103,7 @@ def convert(
     host: Host,
     *,
     recipe: Recipe | None = None,
-    base: BaseWeights | None = None,
+    base: LoadBase | None = None,
     compensator: bool = True,
 ) -> Conversion:
     """Bring published checkpoints into the form of a recipe.
@@ -110,7 +112,7 @@ def convert(
         paths: a diffusion checkpoint, and a decoder checkpoint where there is one.
         host: knows the recipe's parts.
         recipe: the model's sizes; by default those that were published.
-        base: a prior that fills in what the checkpoints leave out.
+        base: gives the parts of a prior; asked for those alone that the checkpoints leave out.
         compensator: whether it must be among the files; else it is made to do nothing.
 
     Raises:
@@ -121,15 +123,19 @@ def convert(
     facts = facts_of(files["diffusion"][1])
     wanted_recipe = fitting(recipe or load_recipe(RECIPE, host), facts)
     wanted = shapes_of(wanted_recipe, host)
-    sources, names = _sources(files, base)
-    notes = _fill(sources, names, wanted, caption=_CAPTION_PLACE in wanted, base=base)
+    sources, names = _sources(files)
+    lacking = _lacking(wanted, names, sources)
+    prior = base(lacking) if base and lacking else None
+    if prior:
+        _add_prior(sources, names, prior)
+    notes = _fill(sources, names, wanted, prior)
     if not compensator and "decoder" not in files:
         empty = [name for name in wanted if name.startswith(_FUSIONS)]
         for name in empty:
             sources[name], names[name] = torch.zeros(wanted[name]), name
         notes.append("the compensator does nothing: no decoder checkpoint was given")
     placement = place(sources, names.__getitem__, wanted)
-    return Conversion(wanted_recipe, facts, placement, _card(files, facts, base), notes)
+    return Conversion(wanted_recipe, facts, placement, _card(files, facts, prior), notes)
 
 
 def shapes_of(recipe: Recipe, host: Host) -> dict[str, Shape]:
@@ -161,7 +167,7 @@ Names = dict[str, "str | Dropped | None"]
 
 
 def _sources(
-    files: Mapping[str, tuple[Path, dict[str, Tensor]]], base: BaseWeights | None
+    files: Mapping[str, tuple[Path, dict[str, Tensor]]],
 ) -> tuple[dict[str, Tensor], Names]:
     """All tensors, by where they come from, and the names that they are to have."""
     stored = with_whole_gates(files["diffusion"][1])
@@ -171,40 +177,51 @@ def _sources(
         names[f"decoder checkpoint: {name}"] = decoder_name(name)
     if "decoder" in files:
         names |= {name: _REPLACED for name in stored if name.startswith(AUTOENCODER)}
-    taken = {target for target in names.values() if isinstance(target, str)}
-    for part, place_of in (("unet", "denoiser.unet.{}".format), ("vae", autoencoder_place)):
-        for name, tensor in (base.parts.get(part, {}) if base else {}).items():  # type: ignore[call-overload]
-            if place_of(name) not in taken:
-                sources[f"base: {part}/{name}"] = tensor
-                names[f"base: {part}/{name}"] = place_of(name)
     return sources, names
+
+
+def _lacking(
+    wanted: Mapping[str, Shape], names: Names, sources: Mapping[str, Tensor]
+) -> tuple[Part, ...]:
+    """The parts of a prior that the checkpoints leave out, wholly or partly."""
+    taken = set(names.values())
+    if any(name.startswith(f"{CONTEXT}{TEXT_TOWER}") for name in sources):
+        taken.add(_CAPTION_PLACE)
+    lacking = [name for name in wanted if name not in taken and not name.startswith(_FUSIONS)]
+    needed: dict[Part, tuple[str, ...]] = {
+        "unet": ("denoiser.unet.",),
+        "vae": ("encoder.", "decoder."),
+        "text_encoder": (_CAPTION_PLACE,),
+    }
+    return tuple(p for p, places in needed.items() if any(n.startswith(places) for n in lacking))
+
+
+def _add_prior(sources: dict[str, Tensor], names: Names, prior: BaseWeights) -> None:
+    """Add a prior's tensors, where the checkpoints have none for that place."""
+    taken = set(names.values())
+    for part, tensors in prior.parts.items():
+        for name, tensor in tensors.items() if part != "text_encoder" else ():
+            target = f"denoiser.unet.{name}" if part == "unet" else autoencoder_place(name)
+            if target not in taken:
+                sources[f"base: {part}/{name}"] = tensor
+                names[f"base: {part}/{name}"] = target
 
 
 def _fill(
     sources: dict[str, Tensor],
     names: Names,
     wanted: Mapping[str, Shape],
-    *,
-    caption: bool,
-    base: BaseWeights | None,
+    prior: BaseWeights | None,
 ) -> list[str]:
     """Add what is computed: the empty caption, and counters of batch norms that some files lack."""
     notes = []
-    towers: list[tuple[str, Mapping[str, Tensor]]] = [
-        (
-            "of the checkpoint",
-            {
-                n.removeprefix(CONTEXT): t
-                for n, t in sources.items()
-                if n.startswith(f"{CONTEXT}{TEXT_TOWER}")
-            },
-        ),
-        ("of the base", base.parts.get("text_encoder", {}) if base else {}),
-    ]
-    tower = next(((whose, tensors) for whose, tensors in towers if tensors), None)
-    if caption and tower:
-        sources[CAPTION], names[CAPTION] = empty_caption(tower[1]), _CAPTION_PLACE
-        notes.append(f"the empty caption's tokens are computed by the text tower {tower[0]}")
+    prefix = f"{CONTEXT}{TEXT_TOWER}"
+    own = {n.removeprefix(CONTEXT): t for n, t in sources.items() if n.startswith(prefix)}
+    tower = own or (prior.parts.get("text_encoder") if prior else None)
+    if _CAPTION_PLACE in wanted and tower:
+        sources[CAPTION], names[CAPTION] = empty_caption(tower), _CAPTION_PLACE
+        whose = "checkpoint" if own else "base"
+        notes.append(f"the empty caption's tokens are computed by the {whose}'s text tower")
     given = set(names.values())
     for name in wanted:
         if name.endswith(_COUNTERS) and name not in given:
@@ -221,13 +238,13 @@ def _advice(missing: Sequence[str]) -> str:
 
 
 def _card(
-    files: Mapping[str, tuple[Path, dict[str, Tensor]]], facts: Facts, base: BaseWeights | None
+    files: Mapping[str, tuple[Path, dict[str, Tensor]]], facts: Facts, prior: BaseWeights | None
 ) -> dict[str, str]:
     """What a person who finds the file should know."""
     card = {"made by": "diffir convert", "holds": str(facts), "license": LICENSE}
     for kind, (path, _) in files.items():
         card[f"{kind} checkpoint"] = f"{path.name}, sha256 {sha256_of(path)}"
-    if base:
-        card["base"] = base.origin
-        card |= {f"base {name}": f"sha256 {checksum}" for name, checksum in base.files.items()}
+    if prior:
+        card["base"] = prior.origin
+        card |= {f"base {name}": f"sha256 {checksum}" for name, checksum in prior.files.items()}
     return card

@@ -4,4 +4,5 @@ import sys
 from pathlib import Path
 
 # Tests of the conversion share layouts of checkpoints; test folders are no packages.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "weights")]
+FOLDER = Path(__file__).parent
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "weights"), str(FOLDER.parent)]

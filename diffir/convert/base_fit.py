@@ -1,0 +1,64 @@
+"""Whether a prior fits a recipe: told by names and shapes, with the name of what it looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diffir.convert.official import autoencoder_place
+from diffir.errors import CheckpointError
+from diffir.weights.placing import place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from diffir.recipes.recipe import Recipe
+    from diffir.weights.base_weights import BaseWeights
+    from diffir.weights.placing import Shape
+
+UNET = "denoiser.unet."
+_CONTEXT = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+_FAMILIES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
+_INPUTS = {7: "an upscaler", 8: "made for editing", 9: "made for inpainting"}
+
+
+def tensors_of_base(
+    base: BaseWeights, recipe: Recipe, wanted: Mapping[str, Shape]
+) -> dict[str, Tensor]:
+    """The prior's tensors under the names of the recipe's model: all of U-Net and autoencoder.
+
+    Raises:
+        CheckpointError: it is another prior; the message says which, and what differs first.
+    """
+    unet, autoencoder = base.parts["unet"], base.parts["vae"]
+    named = {f"{UNET}{name}": tensor for name, tensor in unet.items()}
+    named |= {autoencoder_place(name): tensor for name, tensor in autoencoder.items()}
+    ours = {name: shape for name, shape in wanted.items() if _is_of_prior(name)}
+    placement = place(named, str, ours)
+    faults = [
+        *map(str, placement.misshapen),
+        *(f"{name} is missing" for name in placement.missing),
+        *(f"{name} has no place" for name in placement.unexpected),
+    ]
+    if not faults:
+        return placement.tensors
+    expected = wanted.get(f"{UNET}{_CONTEXT}", ("?", "?"))[1]
+    raise CheckpointError(
+        f"{base.origin} is {looks_like(unet)}; recipe '{recipe.name}' wants context {expected}: "
+        f"{len(faults)} tensors differ, first: {faults[0]}",
+        hint=f"Use --base {recipe.base}." if recipe.base else "Use the base of the recipe.",
+    )
+
+
+def looks_like(unet: Mapping[str, Tensor]) -> str:
+    """Which family a U-Net in diffusers' names is of, by the width of its context."""
+    context = unet[_CONTEXT].shape[1] if _CONTEXT in unet else None
+    family = _FAMILIES.get(context or 0, "no Stable Diffusion that is known")
+    inputs = unet["conv_in.weight"].shape[1] if "conv_in.weight" in unet else 4
+    purpose = f", {_INPUTS[inputs]}" if inputs in _INPUTS else ""
+    return f"{family}{purpose} (context {context})" if context else family
+
+
+def _is_of_prior(name: str) -> bool:
+    return name.startswith((UNET, "encoder.", "decoder.decoder.", "decoder.post_quant_conv."))
