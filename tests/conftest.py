@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from diffir.cli.main import main
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
 
@@ -119,3 +121,25 @@ def lpips(_lpips_folder, monkeypatch) -> Path:
     """A cache folder whose LPIPS is a real network with random weights."""
     monkeypatch.setenv("DIFFIR_CACHE", str(_lpips_folder))
     return _lpips_folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def diffir(capsys, monkeypatch):
+    """Run the command line in this process: diffir("list", "--json").out."""
+    monkeypatch.delenv("DIFFIR_TRACE", raising=False)
+
+    def run(*words: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as leaving:
+            main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return Outcome(int(leaving.value.code or 0), printed.out, printed.err)
+
+    return run

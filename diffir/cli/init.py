@@ -34,7 +34,8 @@ def init(
     that it runs.
     """
     from diffir.convert.conversion import shapes_of
-    from diffir.convert.start import CAPTION, start
+    from diffir.convert.official import CAPTION
+    from diffir.convert.start import start
     from diffir.pictures.atomic_file import check_free
     from diffir.recipes.recipe import load_recipe
 

@@ -17,6 +17,7 @@ import torch
 
 from diffir.convert.official import (
     AUTOENCODER,
+    CAPTION,
     CONTEXT,
     autoencoder_place,
     decoder_name,
@@ -50,9 +51,8 @@ LICENSE = (
     "the weights of MoE-DiffIR were published without a license; those of Stable Diffusion 2.1 "
     "inside of them are under CreativeML Open RAIL++-M"
 )
-CAPTION = "tokens of the empty caption"
+_COMPUTED = "tokens of the empty caption"
 _REPLACED = Dropped("the decoder checkpoint's autoencoder is used, as in the published test")
-_CAPTION_PLACE = "conditioner.tokens"
 _COUNTERS = "num_batches_tracked"
 _FUSIONS = "decoder.fusions."
 
@@ -186,12 +186,12 @@ def _lacking(
     """The parts of a prior that the checkpoints leave out, wholly or partly."""
     taken = set(names.values())
     if any(name.startswith(f"{CONTEXT}{TEXT_TOWER}") for name in sources):
-        taken.add(_CAPTION_PLACE)
+        taken.add(CAPTION)
     lacking = [name for name in wanted if name not in taken and not name.startswith(_FUSIONS)]
     needed: dict[Part, tuple[str, ...]] = {
         "unet": ("denoiser.unet.",),
         "vae": ("encoder.", "decoder."),
-        "text_encoder": (_CAPTION_PLACE,),
+        "text_encoder": (CAPTION,),
     }
     return tuple(p for p, places in needed.items() if any(n.startswith(places) for n in lacking))
 
@@ -218,8 +218,8 @@ def _fill(
     prefix = f"{CONTEXT}{TEXT_TOWER}"
     own = {n.removeprefix(CONTEXT): t for n, t in sources.items() if n.startswith(prefix)}
     tower = own or (prior.parts.get("text_encoder") if prior else None)
-    if _CAPTION_PLACE in wanted and tower:
-        sources[CAPTION], names[CAPTION] = empty_caption(tower), _CAPTION_PLACE
+    if CAPTION in wanted and tower:
+        sources[_COMPUTED], names[_COMPUTED] = empty_caption(tower), CAPTION
         whose = "checkpoint" if own else "base"
         notes.append(f"the empty caption's tokens are computed by the {whose}'s text tower")
     given = set(names.values())
@@ -232,7 +232,7 @@ def _fill(
 def _advice(missing: Sequence[str]) -> str:
     if missing[0].startswith(_FUSIONS):
         return "Give the decoder checkpoint as well, or --no-compensator to do without."
-    if missing[0].startswith(("denoiser.unet.", "encoder.", "decoder.", _CAPTION_PLACE)):
+    if missing[0].startswith(("denoiser.unet.", "encoder.", "decoder.", CAPTION)):
         return "They belong to Stable Diffusion: give it with --base."
     return "The file is part of a checkpoint, or of another model: see --report."
 

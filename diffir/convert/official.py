@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 UNET, AUTOENCODER = "model.diffusion_model.", "first_stage_model."
 CONTEXT, PYRAMID = "cond_stage_model.", "structcond_stage_model."
 TOWER = f"{PYRAMID}DACLIP_model."
+CAPTION = "conditioner.tokens"
+"""Where a model without the adapter keeps what it is told in place of text."""
 
 SCHEDULE = Dropped("the noise schedule; the sampler has its own")
 LOSS = Dropped("losses of training")

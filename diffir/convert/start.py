@@ -13,6 +13,7 @@ import torch
 
 from diffir.convert.base_fit import tensors_of_base
 from diffir.convert.clip_towers import resnet_tower_name, vit_tower_name
+from diffir.convert.official import CAPTION
 from diffir.errors import CheckpointError
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import save_tensors
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from diffir.weights.base_weights import BaseWeights
     from diffir.weights.placing import Shape
 
-CAPTION = "conditioner.tokens"
 TOWERS = {"conditioner.tower.": "CLIP RN50", "router.prior.tower.": "DA-CLIP"}
 """What is frozen and not of the prior; its place in the model to its name."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from diffir.errors import CheckpointError
+from diffir.errors import CheckpointError, OutputError
 from diffir.recipes.recipe import BACKBONE, Recipe, load_recipe, parse_recipe
 from diffir.restore.assemble import assemble
 
@@ -49,14 +49,28 @@ def save_tensors(
     dtype: torch.dtype,
     card: Mapping[str, str] | None = None,
 ) -> None:
-    """As `save_checkpoint`, from the tensors alone: no model has to be built to write its file."""
+    """As `save_checkpoint`, from the tensors alone: no model has to be built to write its file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     stored = {
         name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()
     }
     header = {"format": FORMAT, "recipe": recipe.text, "card": json.dumps(dict(card or {}))}
     partial = path.with_name(path.name + ".partial")
-    save_file(stored, partial, metadata=header)
-    os.replace(partial, path)
+    try:
+        partial.touch()
+        mode = partial.stat().st_mode  # the library makes files that nobody else may read
+        save_file(stored, partial, metadata=header)
+        partial.chmod(mode)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(
+            f"{path} cannot be written: {error}", hint="Free some space, or write elsewhere."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, host: Host) -> tuple[RestorationModel, Recipe]:
@@ -134,7 +148,8 @@ def find_weights(model: str, host: Host) -> Path:
     if Path(model).suffix in {".ckpt", ".pt", ".pth", ".bin"}:
         raise CheckpointError(
             f"{model} may hold pickled code and is not read",
-            hint="Give a .safetensors file made by diffir, or a recipe's name.",
+            hint="Published checkpoints of MoE-DiffIR are read by diffir convert; otherwise give a "
+            ".safetensors file made by diffir, or a recipe's name.",
         )
     package, _, file = host.find("recipe", model).target.partition(":")
     weights = Path(str(files(package).joinpath(file))).with_suffix(".safetensors")
@@ -146,5 +161,7 @@ def find_weights(model: str, host: Host) -> Path:
             if base is None
             else f"It stands on {base}. Make a weights file and give that: diffir convert makes "
             "one of the published checkpoints, diffir init one to train. See docs/sd21.md.",
+            else f"It stands on {base}: convert published checkpoints (diffir convert), or start "
+            "from the base (diffir init); then --model FILE.safetensors",
         )
     return weights

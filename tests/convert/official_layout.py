@@ -32,7 +32,7 @@ class Official:
 
 
 SMALL = Official(
-    sd=ldm.Size(widths=(16, 24, 32, 32), context=24, pixels=(8, 16, 24, 24)),
+    sd=ldm.Size(widths=(16, 24, 32, 32), context=64, pixels=(8, 16, 24, 24)),
     width=16,
     hidden=8,
     enhancer=8,
@@ -40,8 +40,9 @@ SMALL = Official(
     vit=12,
     vit_blocks=1,
     growth=4,
+    text=(64, 2),
 )
-"""Of the same sizes as `small_sd21`."""
+"""Of the same sizes as `small_checkpoints.recipe`."""
 
 
 def spade(name: str, channels: int, size: Official) -> Shapes:

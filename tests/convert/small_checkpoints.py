@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SIZE = official.SMALL
 CHANGES = (
+    ("context_width = 24", "context_width = 64"),  # a head of the text tower has 64
+    ("\nwidth = 24\nlearned", "\nwidth = 64\nlearned"),
     ("field = 4", "field = 32"),  # one area, as published
     ("noise_draws = 16", "noise_draws = 0"),
     ("\nwidth = 8\nblocks = 2", "\nwidth = 8\nblocks = 4"),
