@@ -92,7 +92,7 @@ def start(
 
 def _tower(path: Path) -> tuple[str, dict[str, Tensor]]:
     """Where a tower goes, and its tensors under the names of there."""
-    stored = read_tensors(path)
+    stored = {name.removeprefix("module."): t for name, t in read_tensors(path).items()}
     control, whole = "visual_control.", "visual."
     if any(name.startswith(control) for name in stored):
         place_, prefix, rename = "router.prior.tower.", control, vit_tower_name
