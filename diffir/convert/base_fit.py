@@ -31,6 +31,7 @@ def tensors_of_base(
     Raises:
         CheckpointError: it is another prior; the message says which, and what differs first.
     """
+    _check_prediction(base, recipe)
     unet, autoencoder = base.parts["unet"], base.parts["vae"]
     named = {f"{UNET}{name}": tensor for name, tensor in unet.items()}
     named |= {autoencoder_place(name): tensor for name, tensor in autoencoder.items()}
@@ -48,6 +49,19 @@ def tensors_of_base(
         f"{base.origin} is {looks_like(unet)}; recipe '{recipe.name}' wants context {expected}: "
         f"{len(faults)} tensors differ, first: {faults[0]}",
         hint=f"Use --base {recipe.base}." if recipe.base else "Use the base of the recipe.",
+    )
+
+
+def _check_prediction(base: BaseWeights, recipe: Recipe) -> None:
+    """Refuse a base that predicts v where the recipe wants noise, or the other way round."""
+    wanted = "v_prediction" if recipe.sampler.get("prediction", "v") == "v" else "epsilon"
+    if base.prediction in (None, wanted):
+        return
+    raise CheckpointError(
+        f"{base.origin} was trained to predict {base.prediction}, recipe '{recipe.name}' samples "
+        f"by {wanted}",
+        hint="Use the 512-pixel base of Stable Diffusion 2.1, or a recipe with the base's "
+        "prediction in its [sampler].",
     )
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from diffir.convert.base_fit import tensors_of_base
-from diffir.convert.clip_towers import resnet_tower_name, vit_tower_name
 from diffir.convert.official import CAPTION
+from diffir.convert.tower_files import TOWERS, tower_place, tower_tensors
 from diffir.errors import CheckpointError
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import save_tensors
 from diffir.weights.empty_caption import empty_caption
-from diffir.weights.placing import Dropped, place
+from diffir.weights.placing import place
 from diffir.weights.tensor_file import read_tensors, sha256_of
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from diffir.recipes.recipe import Recipe
     from diffir.weights.base_weights import BaseWeights
     from diffir.weights.placing import Shape
-
-TOWERS = {"conditioner.tower.": "CLIP RN50", "router.prior.tower.": "DA-CLIP"}
-"""What is frozen and not of the prior; its place in the model to its name."""
 
 
 @dataclass(frozen=True)
@@ -77,41 +74,18 @@ def start(
     card |= {f"base {name}": f"sha256 {checksum}" for name, checksum in base.files.items()}
     filled = set()
     for path in towers:
-        place_, named = _tower(path)
-        inside = {name: shape for name, shape in wanted.items() if name.startswith(place_)}
+        stored = read_tensors(path)
+        named, below = tower_tensors(stored, path), str(tower_place(stored))
+        inside = {name: shape for name, shape in wanted.items() if name.startswith(below)}
         tensors |= _checked(named, inside, str(path))
-        filled.add(place_)
-        card[TOWERS[place_]] = f"{path.name}, sha256 {sha256_of(path)}"
+        filled.add(below)
+        card[TOWERS[below]] = f"{path.name}, sha256 {sha256_of(path)}"
     unfilled = [
         told
-        for place_, told in TOWERS.items()
-        if place_ not in filled and any(name.startswith(place_) for name in wanted)
+        for below, told in TOWERS.items()
+        if below not in filled and any(name.startswith(below) for name in wanted)
     ]
     return Start(recipe, tensors, card, tuple(unfilled))
-
-
-def _tower(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Where a tower goes, and its tensors under the names of there."""
-    stored = {name.removeprefix("module."): t for name, t in read_tensors(path).items()}
-    control, whole = "visual_control.", "visual."
-    if any(name.startswith(control) for name in stored):
-        place_, prefix, rename = "router.prior.tower.", control, vit_tower_name
-    elif any(name.startswith(f"{whole}layer1.") for name in stored):
-        place_, prefix, rename = "conditioner.tower.", whole, resnet_tower_name
-    elif "stem.conv1.conv.weight" in stored:
-        place_, prefix, rename = "conditioner.tower.", "", _of_timm
-    else:
-        raise CheckpointError(
-            f"{path} is neither CLIP's RN50 nor DA-CLIP: its names begin like '{min(stored)}'",
-            hint="CLIP's RN50 has names in visual.layer1 or stem.conv1, DA-CLIP in visual_control.",
-        )
-    below = {n.removeprefix(prefix): t for n, t in stored.items() if n.startswith(prefix)}
-    targets = {name: rename(name) for name in below}
-    return place_, {f"{place_}{t}": below[n] for n, t in targets.items() if isinstance(t, str)}
-
-
-def _of_timm(name: str) -> str | Dropped:
-    return Dropped("pooling") if name.startswith("head.") else name
 
 
 def _checked(

@@ -10,6 +10,8 @@ Which repositories there are changes (the first one of 2.1 is gone), so a name i
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +37,10 @@ FILES: dict[Part, tuple[str, ...]] = {
     "text_encoder": ("model.safetensors", "model.fp16.safetensors", "pytorch_model.bin"),
 }
 """What each part's file may be called, the best first."""
+
+
+SCHEDULER = "scheduler/scheduler_config.json"
+"""Where diffusers says what the U-Net predicts."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,14 @@ class BaseWeights:
     """A prior's tensors, by part, in diffusers' names.
 
     origin: where they came from, in words. files: source to sha256, for the card of what is made
-    of them.
+    of them. prediction: "epsilon" or "v_prediction", `None` where nothing says it.
     """
 
     origin: str
     license: str
     parts: Mapping[Part, Mapping[str, Tensor]]
     files: Mapping[str, str] = field(default_factory=dict)
+    prediction: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,8 @@ def _of_folder(folder: Path, parts: tuple[Part, ...]) -> BaseWeights:
     found = {part: path for part, path in paths.items() if path is not None}
     files = {f"{part}/{path.name}": sha256_of(path) for part, path in found.items()}
     tensors = {part: _current(read_tensors(path)) for part, path in found.items()}
-    return BaseWeights(str(folder), "as its publisher says", tensors, files)
+    prediction = _prediction(folder / SCHEDULER)
+    return BaseWeights(str(folder), "as its publisher says", tensors, files, prediction)
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -153,18 +161,34 @@ def _of_hub(base: Base, sources: Sources, parts: tuple[Part, ...]) -> BaseWeight
             name: verify(path, name=name, ledger=sources.ledger) for name, path in paths.values()
         }
         tensors = {part: _current(read_tensors(path)) for part, (_, path) in paths.items()}
-        return BaseWeights(mirror, base.license, tensors, files)
+        return BaseWeights(mirror, base.license, tensors, files, _told_by(mirror, sources))
     raise _unreachable(base, failures, parts, sources)
+
+
+def _prediction(config: Path) -> str | None:
+    """What a scheduler's configuration says that the U-Net predicts; `None` if it says nothing."""
+    try:
+        told: str | None = json.loads(config.read_text(encoding="utf-8")).get("prediction_type")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return told
+
+
+def _told_by(mirror: str, sources: Sources) -> str | None:
+    with contextlib.suppress(CheckpointError):  # some mirrors have the weights alone
+        return _prediction(_reach(sources)(mirror, SCHEDULER))
+    return None
+
+
+def _reach(sources: Sources) -> Callable[[str, str], Path]:
+    return partial(
+        fetch_file, offline=sources.offline, cache=sources.cache, endpoint=sources.endpoint
+    )
 
 
 def _fetch(mirror: str, part: Part, sources: Sources) -> tuple[str, Path]:
     """One part of one mirror: its name there, and its local copy."""
-    fetch: Callable[..., Path] = partial(
-        fetch_file,
-        offline=sources.offline,
-        cache=sources.cache,
-        endpoint=sources.endpoint,
-    )
+    fetch = _reach(sources)
     failure = None
     for file in FILES[part]:
         try:

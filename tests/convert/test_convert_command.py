@@ -130,9 +130,9 @@ class TestFaults:
 
     def test_half_of_a_model_and_the_same_half_twice(self, folder):
         decoder = folder / "Decoder_Finetuned.ckpt"
-        with pytest.raises(CheckpointError, match="is the decoder checkpoint, which is half"):
+        with pytest.raises(CheckpointError, match="no diffusion checkpoint, only decoder"):
             convert([decoder], default_host())
-        with pytest.raises(CheckpointError, match="are both decoder checkpoints"):
+        with pytest.raises(CheckpointError, match="are both of the kind 'decoder'"):
             convert([decoder, decoder], default_host())
 
 
@@ -203,3 +203,30 @@ class TestRecipeTables:
     def test_a_table_is_replaced_with_those_below_it(self):
         changed = with_table(self.text, "a", "g = 4")
         assert changed == 'name = "x"\n\n[a]\ng = 4\n\n[[e]]\nf = 3\n'
+
+
+class TestParts:
+    def test_a_tower_that_was_stripped_comes_from_its_own_file(self, folder, tmp_path):
+        whole = small.diffusion()
+        lean = {n: t for n, t in whole.items() if "DACLIP_model." not in n}
+        tower = {n.partition("DACLIP_model.")[2]: t for n, t in whole.items() if n not in lean}
+        paths = [small.saved(lean, tmp_path / "a.ckpt"), folder / "Decoder_Finetuned.ckpt"]
+        with pytest.raises(CheckpointError, match=r"17 tensors .* are in no file") as caught:
+            convert(paths, default_host(), recipe=small.recipe()).check()
+        assert caught.value.hint == "Give the file of DA-CLIP as well."
+        paths.append(small.saved(tower, tmp_path / "daclip.pt"))
+        conversion = convert(paths, default_host(), recipe=small.recipe())
+        conversion.check()
+        assert conversion.card["DA-CLIP"].startswith("daclip.pt, sha256")
+
+    def test_a_part_that_the_variant_does_not_use(self, folder, tmp_path):
+        unused = small.diffusion(v2t=False, prior=False) | {
+            name: tensor for name, tensor in small.diffusion().items() if "DACLIP_model." in name
+        }
+        path = small.saved(unused, tmp_path / "a.ckpt")
+        paths = [path, folder / "Decoder_Finetuned.ckpt"]
+        placement = convert(paths, default_host(), recipe=small.recipe()).placement
+        assert placement.complete
+        assert not placement.unexpected
+        why = "a part that this variant of the method does not use"
+        assert list(placement.dropped.values()).count(why) == 17

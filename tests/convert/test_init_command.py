@@ -15,6 +15,7 @@ import diffir as library
 from diffir.convert.base_fit import looks_like
 from diffir.convert.recipe_tables import with_table
 from diffir.restore.checkpoint import read_card
+from diffir.weights.ldm_unet import unet_name
 from diffir.weights.tensor_file import sha256_of
 
 SIZE = small.SIZE
@@ -125,6 +126,20 @@ class TestAnotherBase:
         key = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         unet = {"conv_in.weight": torch.ones(2, inputs, 3, 3), key: torch.ones(2, context)}
         assert looks_like(unet) == looks
+
+    def test_that_predicts_something_else(self, init, folder):
+        unet = ldm.random_tensors(ldm.unet(SIZE.sd))
+        named = {"unet": {unet_name(n): t for n, t in unet.items()}, "vae": {"a": torch.ones(1)}}
+        for part, tensors in named.items():
+            (folder / "v" / part).mkdir(parents=True, exist_ok=True)
+            save_file(tensors, folder / "v" / part / "diffusion_pytorch_model.safetensors")
+        (folder / "v" / "scheduler").mkdir(exist_ok=True)
+        config = folder / "v" / "scheduler" / "scheduler_config.json"
+        config.write_text('{"prediction_type": "v_prediction"}')
+        told = init(base="v")
+        assert told.code == 1
+        assert "was trained to predict v_prediction" in told.err
+        assert "samples by epsilon" in told.err
 
     def test_without_text(self, init, folder):
         save_file(base(SIZE.sd, text=False), folder / "no-text.safetensors")

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save, save_file
 
 from diffir.errors import CheckpointError
-from diffir.weights.base_weights import BASES, Base, Sources, load_base
+from diffir.weights.base_weights import BASES, SCHEDULER, Base, Sources, load_base
 from diffir.weights.hub import fetch_file
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class TestMirrors:
         assert float(weights.parts["vae"]["conv_in.weight"][0, 0]) == -2
         assert hub.mirrors_asked() == ["first/sd", "second/sd"]
         assert list(weights.files) == [f"second/sd/{UNET}", f"second/sd/{VAE}"]
+
+    def test_what_it_predicts(self, hub, sources):
+        assert load_base("second/sd", sources, parts=("unet",)).prediction is None
+        hub.files[f"third/sd/{SCHEDULER}"] = b'{"prediction_type": "v_prediction"}'
+        assert load_base("third/sd", sources, parts=("unet",)).prediction == "v_prediction"
 
     def test_one_repository_by_its_name(self, sources):
         assert value_of(load_base("third/sd", sources, parts=PARTS)) == 3
@@ -153,6 +158,15 @@ class TestFolder:
         assert list(weights.parts["unet"]) == ["a"]
         assert list(weights.parts["vae"]) == ["decoder.mid_block.attentions.0.to_q.weight"]
         assert list(weights.files) == [UNET, "vae/diffusion_pytorch_model.bin"]
+        assert weights.prediction is None
+
+    @pytest.mark.parametrize("content", ["not json", "[]", "{}"])
+    def test_a_scheduler_that_says_nothing(self, sources, tmp_path, content):
+        (tmp_path / "sd" / "unet").mkdir(parents=True)
+        save_file({"a": torch.ones(1)}, tmp_path / "sd" / UNET)
+        (tmp_path / "sd" / "scheduler").mkdir()
+        (tmp_path / "sd" / SCHEDULER).write_text(content)
+        assert load_base(str(tmp_path / "sd"), sources, parts=("unet",)).prediction is None
 
     def test_without_a_part(self, sources, tmp_path):
         (tmp_path / "sd" / "unet").mkdir(parents=True)

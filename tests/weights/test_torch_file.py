@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -91,6 +92,21 @@ class TestWhatTorchWrites:
         ):
             read_tensors(path)
         assert not (tmp_path / "ran").exists()
+
+
+def test_the_page_shows_the_message(tmp_path, monkeypatch):
+    class Intruder:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (os.system, ("touch ran",))
+
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": Intruder()}, "model.ckpt")
+    with pytest.raises(CheckpointError, match="was not run") as caught:
+        read_tensors(Path("model.ckpt"))
+    page = Path(__file__).parents[2] / "docs" / "convert.md"
+    shown = f"error: {caught.value.message}\nhint: {caught.value.hint}"
+    assert shown.replace("nt.system", "posix.system") in page.read_text(encoding="utf-8")
+    assert not Path("ran").exists()
 
 
 class _Callback:
