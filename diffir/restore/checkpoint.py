@@ -91,7 +91,8 @@ def load_checkpoint(path: Path, host: Host) -> tuple[RestorationModel, Recipe]:
             f"{path}: {len(odd)} weights do not fit recipe '{recipe.name}', first: {odd[0]}",
             hint="The file was made by another version of diffir or of a plugin that it uses.",
         )
-    model.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
+    # One by one: a large model must not be in memory in both precisions.
+    model.load_state_dict({name: tensors.pop(name).float() for name in wanted}, assign=True)
     return model.eval(), recipe
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
+from diffir.errors import CheckpointError, OutputError, RecipeError, UnknownComponentError
 from diffir.host.manager import default_host
 from diffir.restore.checkpoint import (
     FORMAT,
@@ -63,11 +63,20 @@ class TestRoundTrip:
         assert {t.dtype for t in load_file(path).values()} == {torch.float16}
         assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
+    def test_others_may_read_it_as_any_file(self, tiny_weights, tmp_path):
+        (tmp_path / "plain").touch()
+        assert tiny_weights.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
     def test_no_card_is_an_empty_one(self, tiny_weights):
         assert read_card(tiny_weights) == {}
 
 
 class TestRefused:
+    def test_a_folder_that_is_not_there(self, build_model, tiny_recipe, tmp_path):
+        path = tmp_path / "none" / "a.safetensors"
+        with pytest.raises(OutputError, match=r"a\.safetensors cannot be written"):
+            save_checkpoint(build_model(), path, recipe=tiny_recipe, dtype=torch.float16)
+
     def test_missing(self, tmp_path):
         with pytest.raises(CheckpointError, match=r"there is no weights file .*a\.safetensors"):
             load_checkpoint(tmp_path / "a.safetensors", HOST)
