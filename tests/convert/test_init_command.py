@@ -20,6 +20,17 @@ from diffir.weights.tensor_file import sha256_of
 
 SIZE = small.SIZE
 
+TRAINING = """
+degradations = [{ weight = 1.0, codec = "jpeg", quality = [10, 20] }]
+
+[[training.stages]]
+name = "steering"
+steps = 1
+learning_rate = 1e-3
+batch = 1
+crop = 64
+"""
+
 
 def base(size: ldm.Size, *, text: bool = True) -> dict[str, torch.Tensor]:
     """A single file as Stable Diffusion was first published."""
@@ -76,6 +87,23 @@ def test_it_restores_a_picture(init, diffir, folder, tmp_path, photos):
     )
     assert done.code == 0, done.err
     assert library.read(tmp_path / "y.png").pixels.shape == library.read(picture).pixels.shape
+
+
+def test_training_starts_from_it(diffir, folder, tmp_path, photos, lpips):
+    text = with_table(small.recipe().text, "training", TRAINING)
+    (tmp_path / "jpeg.toml").write_text(text, encoding="utf-8")
+    files = tmp_path / "jpeg.toml", "--base", folder / "sd.ckpt", "-o", tmp_path / "a.safetensors"
+    assert diffir("init", *files).code == 0
+    told = diffir(
+        "train", tmp_path / "jpeg.toml", "--weights", tmp_path / "a.safetensors", "--data", photos,
+        "-o", tmp_path / "run", "--device", "cpu", "--workers", "0",
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    before = load_file(tmp_path / "a.safetensors")
+    after = load_file(tmp_path / "run" / "model.safetensors")
+    frozen, learned = "denoiser.unet.conv_in.weight", "router.pools.0.prompts"
+    torch.testing.assert_close(after[frozen].float(), before[frozen], rtol=1e-3, atol=1e-3)
+    assert not torch.equal(after[learned].float(), before[learned].half().float())
 
 
 def test_towers_that_are_not_given_are_told(init):
