@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from diffir.recipes.recipe import Recipe
     from diffir.weights.base_weights import BaseWeights, Part
 
 WHERE = (
@@ -24,12 +25,15 @@ Dtype = Annotated[str, typer.Option(help="Of the stored weights: float16, bfloat
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 
 
-def base_loader(where: str, *, offline: bool) -> Callable[[tuple[Part, ...]], BaseWeights]:
-    """What loads the parts of a base that are asked for."""
+def base_loader(
+    where: str, *, recipe: Recipe, offline: bool
+) -> Callable[[tuple[Part, ...]], BaseWeights]:
+    """What loads the parts of a base that are asked for, held to the recipe's checksums."""
     from diffir.perceptual.weights import cache_folder
     from diffir.weights.base_weights import Sources, load_base
 
-    sources = Sources(cache_folder() / "base-weights.json", offline=offline)
+    ledger = cache_folder() / "base-weights.json"
+    sources = Sources(ledger, offline=offline, pinned=recipe.base_sha256)
     return lambda parts: load_base(where, sources, parts=parts)
 
 

@@ -48,6 +48,7 @@ def convert(
     diffir restore --model FILE. Nothing is written where something that the model needs is
     missing.
     """
+    from diffir.convert.conversion import RECIPE
     from diffir.convert.conversion import convert as bring_over
     from diffir.convert.report import as_record
     from diffir.pictures.atomic_file import check_free
@@ -56,11 +57,12 @@ def convert(
     host: Host = ctx.obj
     stored = stored_dtype(dtype)
     check_free(output, overwrite=overwrite)
+    wanted = load_recipe(recipe or RECIPE, host)
     conversion = bring_over(
         sources,
         host,
-        recipe=load_recipe(recipe, host) if recipe else None,
-        base=base_loader(base, offline=offline) if base else None,
+        recipe=wanted,
+        base=base_loader(base, recipe=wanted, offline=offline) if base else None,
         compensator=not no_compensator,
     )
     if as_json:

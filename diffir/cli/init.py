@@ -49,7 +49,7 @@ def init(
             f"recipe '{wanted.name}' stands on no base: it is trained from nothing",
             hint=f"Train it: diffir train {recipe} --data FOLDER -o RUN",
         )
-    load = base_loader(where, offline=offline)
+    load = base_loader(where, recipe=wanted, offline=offline)
     captioned = CAPTION in shapes_of(wanted, host)
     prior = load(("unet", "vae", "text_encoder") if captioned else ("unet", "vae"))
     made = start(wanted, host, prior, towers=tower or (), seed=seed)

@@ -87,6 +87,7 @@ class Recipe:
 
     parts: what stands in each of `SEAMS`. sampler: arguments of the sampler, empty for one step.
     base: the name of the prior that its weights are made from, where diffir brings none.
+    base_sha256: checksums that the prior's files must have, by `part/file`; none need be given.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Recipe:
     sampler: dict[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     base: str | None = None
+    base_sha256: dict[str, str] = field(default_factory=dict)
 
 
 def parse_recipe(text: str, *, origin: str) -> Recipe:
@@ -119,6 +121,7 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
             sampler=dict(table.get("sampler", {})),
             training=_training(table.get("training", {})),
             base=table.get("base"),
+            base_sha256=dict(table.get("base_sha256", {})),
         )
     except KeyError as error:
         raise RecipeError(

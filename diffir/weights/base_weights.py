@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffir.errors import CheckpointError
-from diffir.weights.checksums import verify
+from diffir.weights.checksums import hold, verify
 from diffir.weights.hub import fetch_file, is_offline
 from diffir.weights.ldm_autoencoder import autoencoder_name, current_name
 from diffir.weights.ldm_unet import unet_name
-from diffir.weights.tensor_file import read_tensors, sha256_of
+from diffir.weights.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -90,13 +90,14 @@ class Sources:
     """How the hub is reached, for `load_base`.
 
     ledger: where checksums are remembered. offline: fetch nothing. cache, endpoint: in place of
-    the hub library's own.
+    the hub library's own. pinned: sha256 that files must have, by `part/file` or a file's name.
     """
 
     ledger: Path
     offline: bool = False
     cache: Path | None = None
     endpoint: str | None = None
+    pinned: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_base(where: str, sources: Sources, *, parts: tuple[Part, ...]) -> BaseWeights:
@@ -111,9 +112,9 @@ def load_base(where: str, sources: Sources, *, parts: tuple[Part, ...]) -> BaseW
         CheckpointError: nothing is there, a part is missing, or a file is damaged or has changed.
     """
     if Path(where).is_dir():
-        return _of_folder(Path(where), parts)
+        return _of_folder(Path(where), parts, sources.pinned)
     if Path(where).is_file():
-        return _of_file(Path(where), parts)
+        return _of_file(Path(where), parts, sources.pinned)
     if where in BASES:
         return _of_hub(BASES[where], sources, parts)
     if where.count("/") == 1 and not where.startswith((".", "/", "~")) and not Path(where).suffix:
@@ -124,7 +125,7 @@ def load_base(where: str, sources: Sources, *, parts: tuple[Part, ...]) -> BaseW
     )
 
 
-def _of_folder(folder: Path, parts: tuple[Part, ...]) -> BaseWeights:
+def _of_folder(folder: Path, parts: tuple[Part, ...], pinned: Mapping[str, str]) -> BaseWeights:
     paths = {part: _first(folder / part, FILES[part]) for part in parts}
     missing = [f"{part}/{FILES[part][0]}" for part, path in paths.items() if path is None]
     if missing:
@@ -133,7 +134,8 @@ def _of_folder(folder: Path, parts: tuple[Part, ...]) -> BaseWeights:
             hint="Give the folder that holds unet/ and vae/, or a single file of weights.",
         )
     found = {part: path for part, path in paths.items() if path is not None}
-    files = {f"{part}/{path.name}": sha256_of(path) for part, path in found.items()}
+    named = {f"{part}/{path.name}": path for part, path in found.items()}
+    files = {name: hold(path, name=name, pinned=pinned.get(name)) for name, path in named.items()}
     tensors = {part: _current(read_tensors(path)) for part, path in found.items()}
     prediction = _prediction(folder / SCHEDULER)
     return BaseWeights(str(folder), "as its publisher says", tensors, files, prediction)
@@ -158,7 +160,13 @@ def _of_hub(base: Base, sources: Sources, parts: tuple[Part, ...]) -> BaseWeight
             failures.append(error.message)
             continue
         files = {
-            name: verify(path, name=name, ledger=sources.ledger) for name, path in paths.values()
+            name: verify(
+                path,
+                name=name,
+                ledger=sources.ledger,
+                pinned=sources.pinned.get(name.removeprefix(f"{mirror}/")),
+            )
+            for name, path in paths.values()
         }
         tensors = {part: _current(read_tensors(path)) for part, (_, path) in paths.items()}
         return BaseWeights(mirror, base.license, tensors, files, _told_by(mirror, sources))
@@ -219,7 +227,8 @@ LDM_PREFIXES: dict[Part, str] = {
 }
 
 
-def _of_file(path: Path, parts: tuple[Part, ...]) -> BaseWeights:
+def _of_file(path: Path, parts: tuple[Part, ...], pinned: Mapping[str, str]) -> BaseWeights:
+    checksum = hold(path, name=path.name, pinned=pinned.get(path.name))
     stored = read_tensors(path)
     tensors: dict[Part, dict[str, Tensor]] = {part: dict(_renamed(stored, part)) for part in parts}
     missing = [LDM_PREFIXES[part] for part, found in tensors.items() if not found]
@@ -228,7 +237,7 @@ def _of_file(path: Path, parts: tuple[Part, ...]) -> BaseWeights:
             f"{path} is not a whole Stable Diffusion: it has no {', '.join(missing)}*",
             hint="Give the published file with everything in it, or a folder of diffusers.",
         )
-    return BaseWeights(str(path), "as its publisher says", tensors, {path.name: sha256_of(path)})
+    return BaseWeights(str(path), "as its publisher says", tensors, {path.name: checksum})
 
 
 def _renamed(stored: Mapping[str, Tensor], part: Part) -> Iterator[tuple[str, Tensor]]:

@@ -25,18 +25,31 @@ def verify(path: Path, *, name: str, ledger: Path, pinned: str | None = None) ->
     Raises:
         CheckpointError: it differs from the pinned one, or from the one of the first use.
     """
-    found = sha256_of(path)
+    found = hold(path, name=name, pinned=pinned)
     known = _known(ledger)
-    expected = pinned or known.get(name)
-    if expected is not None and found != expected:
-        since = "the recipe wants" if pinned else "when it was first used it was"
+    if not pinned and found != known.get(name, found):
         raise CheckpointError(
-            f"{name}: the sha256 is {found}, {since} {expected}",
+            f"{name}: the sha256 is {found}, when it was first used it was {known[name]}",
             hint=f"Delete {path} and fetch it again; if the publisher has replaced the file and "
             f"you trust the new one, delete its line in {ledger}.",
         )
     if name not in known:
         _write(ledger, known | {name: found})
+    return found
+
+
+def hold(path: Path, *, name: str, pinned: str | None) -> str:
+    """The sha256 of a file, which must be the pinned one where there is one.
+
+    Raises:
+        CheckpointError: it differs.
+    """
+    found = sha256_of(path)
+    if pinned and found != pinned.lower():
+        raise CheckpointError(
+            f"{name}: the sha256 is {found}, the recipe wants {pinned}",
+            hint=f"{path} is damaged or another file: get the one that the recipe was made for.",
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import ldm_layout as ldm
@@ -138,6 +139,17 @@ class TestChecksums:
         with pytest.raises(CheckpointError, match="when it was first used it was") as caught:
             load_base("sd", elsewhere, parts=PARTS)
         assert str(sources.ledger) in caught.value.hint
+
+    def test_a_recipe_may_pin_one(self, sources, tmp_path):
+        good = load_base("second/sd", sources, parts=("unet",)).files[f"second/sd/{UNET}"]
+        pinned = replace(sources, pinned={UNET: good.upper()})
+        assert value_of(load_base("second/sd", pinned, parts=("unet",))) == 2
+        with pytest.raises(CheckpointError, match="the recipe wants 00"):
+            load_base("second/sd", replace(sources, pinned={UNET: "00"}), parts=("unet",))
+        save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+        pinned = replace(sources, pinned={"a.safetensors": "11"})
+        with pytest.raises(CheckpointError, match=r"a\.safetensors: .* the recipe wants 11"):
+            load_base(str(tmp_path / "a.safetensors"), pinned, parts=("unet",))
 
     def test_a_ledger_that_is_none(self, sources):
         sources.ledger.write_text("no json")
