@@ -162,7 +162,5 @@ def find_weights(model: str, host: Host) -> Path:
             if base is None
             else f"It stands on {base}. Make a weights file and give that: diffir convert makes "
             "one of the published checkpoints, diffir init one to train. See docs/sd21.md.",
-            else f"It stands on {base}: convert published checkpoints (diffir convert), or start "
-            "from the base (diffir init); then --model FILE.safetensors",
         )
     return weights
