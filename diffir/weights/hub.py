@@ -18,6 +18,10 @@ OFFLINE = "DIFFIR_OFFLINE"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class UnreachableError(CheckpointError):
+    """The hub does not answer, so that asking it for another file is of no use."""
+
+
 def is_offline(asked: bool = False) -> bool:
     """Whether nothing may be fetched: asked for, or `DIFFIR_OFFLINE=1`."""
     return asked or os.environ.get(OFFLINE, "0") not in ("", "0")
@@ -43,10 +47,13 @@ def fetch_file(
         endpoint: in place of its host.
 
     Raises:
-        CheckpointError: no such file or repository, no network, or damaged on the way.
+        UnreachableError: no network, and the file is not in the cache.
+        CheckpointError: no such file or repository, or damaged on the way.
     """
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    offline = is_offline(offline)
     try:
         path = Path(
             hf_hub_download(
@@ -55,11 +62,13 @@ def fetch_file(
                 cache_dir=cache,
                 endpoint=endpoint,
                 token=False,
-                local_files_only=is_offline(offline),
+                local_files_only=offline,
             )
         )
     # The library raises a dozen kinds, of its own and of its transport; each means: not from here.
     except Exception as error:
+        if isinstance(error, LocalEntryNotFoundError) and not offline:
+            raise UnreachableError(f"the hub cannot be reached for {repository}") from error
         raise CheckpointError(f"{repository} has no {file} for us: {_reason(error)}") from error
     told = path.resolve().name
     if _SHA256.fullmatch(told) and sha256_of(path) != told:

@@ -101,6 +101,14 @@ class TestMirrors:
             load_base("sd", offline, parts=PARTS)
         assert hub.requests == []
 
+    def test_a_hub_that_does_not_answer(self, hub, sources, monkeypatch):
+        monkeypatch.setattr("time.sleep", lambda _: None)  # the library waits between its tries
+        load_base("third/sd", sources, parts=PARTS)
+        nobody = replace(sources, endpoint="http://127.0.0.1:9")
+        assert value_of(load_base("sd", nobody, parts=PARTS)) == 3
+        with pytest.raises(CheckpointError, match="the hub cannot be reached for first/sd; first"):
+            load_base("sd", replace(nobody, cache=sources.cache / "new"), parts=PARTS)
+
     def test_nothing_of_that_name(self, sources):
         with pytest.raises(CheckpointError, match="there is no base 'sd-3'") as caught:
             load_base("sd-3", sources, parts=PARTS)
