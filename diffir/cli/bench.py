@@ -48,6 +48,9 @@ def bench(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only so many pictures, the first ones.")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="native-rgb, paper-256 or matlab-y-gray: see the page Benchmark.")
+    ] = "native-rgb",
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="A folder for report.md, report.json and sheet.png."),
@@ -65,7 +68,9 @@ def bench(
     """
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
+    from diffir.evaluate.contenders import Dialed
     from diffir.evaluate.metrics import load_metrics
+    from diffir.evaluate.protocol import find_protocol
     from diffir.evaluate.report import to_json, to_markdown
     from diffir.evaluate.trials import Plan
     from diffir.restore.device import choose_device
@@ -73,34 +78,36 @@ def bench(
     from diffir.restore.restorer import load
 
     host: Host = ctx.obj
+    how = find_protocol(protocol)
     if out is not None:
         _check_free(out, overwrite=overwrite)
     items = expand([str(folder)], suffixes=suffixes_of(host))[:limit]
-    plan = Plan(
-        pictures=[item.path for item in items],
-        tasks=select_tasks(host, task or ()),
-        restorer=None if model == NO_MODEL else load(model, device=device, host=host),
-        fidelities=fidelity or (DEFAULT_FIDELITY, 1.0),
-        seed=seed,
-    )
-    measures = load_metrics(metrics.split(","), device=str(choose_device(device)))
+    contenders = []
+    if model != NO_MODEL:
+        restorer = load(model, device=device, host=host)
+        contenders.append(Dialed(model, restorer, fidelity or (DEFAULT_FIDELITY, 1.0)))
+    pictures, tasks = [item.path for item in items], select_tasks(host, task or ())
+    plan = Plan(pictures, tasks, contenders, how, seed)
+    measures = load_metrics(metrics.split(","), device=str(choose_device(device)), gray=how.gray)
     strips: list[Strip] = []
-    watch = _collector(strips, first=plan.pictures[0], model=model)
+    watch = _collector(strips, first=plan.pictures[0])
     result = run(plan, measures, watch=watch, progress=sys.stderr.isatty())
     command = shlex.join(["diffir", *sys.argv[1:]])
-    markdown = to_markdown(result, model=model, command=command)
+    markdown = to_markdown(result, command=command)
     text = to_json(result, model=model, command=command)
     typer.echo(text if as_json else markdown, nl=False)
     if out is not None:
         _write(out, {"report.md": markdown, "report.json": text}, strips)
+    if result.failures:
+        raise typer.Exit(1)
 
 
-def _collector(strips: list[Strip], *, first: Path, model: str) -> Callable[[Trial], None]:
+def _collector(strips: list[Strip], *, first: Path) -> Callable[[Trial], None]:
     from diffir.evaluate.sheet import trial_strip
 
     def watch(trial: Trial) -> None:
         if trial.path == first and len(strips) < MOST_STRIPS:
-            strips.append(trial_strip(trial, model=model))
+            strips.append(trial_strip(trial))
 
     return watch
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import math
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import diffir
+from diffir.evaluate.contenders import AS_COMPRESSED
 from diffir.evaluate.metrics import METRICS
-from diffir.evaluate.protocol import NATIVE_RGB
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from diffir.evaluate.benchmark import Result, Row
     from diffir.evaluate.metrics import Metric
 
@@ -34,27 +36,27 @@ def versions() -> dict[str, str]:
     return found
 
 
-def to_markdown(result: Result, *, model: str, command: str) -> str:
+def to_markdown(result: Result, *, command: str) -> str:
     """A table with one block per task; in each, the best figure of a column is bold.
 
     Args:
         result: of `diffir.evaluate.benchmark.run`.
-        model: the restorer's name, as rows show it.
         command: what was run, so that it can be run again.
     """
     headings = [_heading(METRICS[name]) for name in result.metrics]
     header = ["task", "picture", *headings, "bpp", "s/picture"]
     lines = [_line(header), _line(["---", "---", *["---:"] * (len(header) - 2)])]
-    for _, group in groupby(result.rows, key=lambda row: row.task):
-        lines += _block(list(group), result.metrics, model)
+    for rows in result.blocks:
+        lines += _block(rows, result.metrics)
     about = ", ".join(f"{name} {number}" for name, number in versions().items())
     return "\n".join(
         [
-            f"Protocol {result.protocol}: {NATIVE_RGB.summary}. "
+            f"Protocol {result.protocol.name}: {result.protocol.summary}. "
             f"{len(result.pictures)} pictures, seed {result.seed}.",
             "",
             *lines,
             "",
+            *_left_out(result),
             f"`{command}`",
             "",
             f"{about}.",
@@ -66,7 +68,7 @@ def to_markdown(result: Result, *, model: str, command: str) -> str:
 def to_json(result: Result, *, model: str, command: str) -> str:
     """Everything, with each picture's scores; figures that are not finite are null."""
     content: dict[str, Any] = {
-        "protocol": result.protocol,
+        "protocol": result.protocol.name,
         "model": model,
         "command": command,
         "seed": result.seed,
@@ -76,7 +78,8 @@ def to_json(result: Result, *, model: str, command: str) -> str:
         "rows": [
             {
                 "task": row.task,
-                "fidelity": row.fidelity,
+                "restorer": row.version.restorer,
+                "fidelity": row.version.fidelity,
                 "bits_per_pixel": row.bits_per_pixel,
                 "seconds": row.seconds,
                 "mean": {name: _finite(row.mean(name)) for name in result.metrics},
@@ -86,24 +89,26 @@ def to_json(result: Result, *, model: str, command: str) -> str:
             }
             for row in result.rows
         ],
+        "failures": [asdict(failure) for failure in result.failures],
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _block(rows: list[Row], metrics: tuple[str, ...], model: str) -> list[str]:
+def _block(rows: Sequence[Row], metrics: tuple[str, ...]) -> list[str]:
     lines = []
     for row in rows:
-        cells = [row.task if row.fidelity is None else "", _label(row, model)]
+        untouched = row.version == AS_COMPRESSED
+        cells = [row.task if untouched else "", row.version.label]
         for name in metrics:
             text = _figure(row.mean(name), name)
             cells.append(f"**{text}**" if _is_best(row, rows, name) else text)
-        cells.append(_optional(row.bits_per_pixel if row.fidelity is None else None, 3))
+        cells.append(_optional(row.bits_per_pixel if untouched else None, 3))
         cells.append(_optional(row.seconds, 2))
         lines.append(_line(cells))
     return lines
 
 
-def _is_best(row: Row, rows: list[Row], metric: str) -> bool:
+def _is_best(row: Row, rows: Sequence[Row], metric: str) -> bool:
     means = [other.mean(metric) for other in rows]
     best = max if METRICS[metric].more_is_better else min
     return len(rows) > 1 and row.mean(metric) == best(means)
@@ -113,8 +118,9 @@ def _heading(metric: Metric) -> str:
     return f"{metric.heading} {'↑' if metric.more_is_better else '↓'}"
 
 
-def _label(row: Row, model: str) -> str:
-    return "as compressed" if row.fidelity is None else f"{model}, fidelity {row.fidelity:g}"
+def _left_out(result: Result) -> list[str]:
+    told = [f"- {one.restorer}, {one.task}: {one.message}" for one in result.failures]
+    return ["Left out, because a restorer failed:", "", *told, ""] if told else []
 
 
 def _figure(value: float, metric: str) -> str:

@@ -64,3 +64,9 @@ def test_a_folder_without_pictures(diffir, tmp_path):
     outcome = diffir("bench", tmp_path, *PLAIN)
     assert outcome.code == 1
     assert "no picture in" in outcome.err
+
+
+def test_a_protocol_by_name(diffir, folder):
+    words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "--protocol", "matlab-y-gray")
+    assert json.loads(diffir(*words, "--json").out)["protocol"] == "matlab-y-gray"
+    assert diffir(*words).out.startswith("Protocol matlab-y-gray: native size; color pictures")
