@@ -25,7 +25,13 @@ MOST_STRIPS = 12
 
 def bench(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Clean pictures, such as LIVE1.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Clean pictures; or a standard set by name: LIVE1, Classic5, BSDS500, DIV2K, ICB, "
+            "Kodak."
+        ),
+    ],
     task: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +53,10 @@ def bench(
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only so many pictures, the first ones.")
+    ] = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option(help="Your folder of standard sets; without it $DIFFIR_DATA."),
     ] = None,
     protocol: Annotated[
         str, typer.Option(help="native-rgb, paper-256 or matlab-y-gray: see the page Benchmark.")
@@ -81,13 +91,12 @@ def bench(
     how = find_protocol(protocol)
     if out is not None:
         _check_free(out, overwrite=overwrite)
-    items = expand([str(folder)], suffixes=suffixes_of(host))[:limit]
+    pictures = _pictures(folder, sets, host)[:limit]
     contenders = []
     if model != NO_MODEL:
         restorer = load(model, device=device, host=host)
         contenders.append(Dialed(model, restorer, fidelity or (DEFAULT_FIDELITY, 1.0)))
-    pictures, tasks = [item.path for item in items], select_tasks(host, task or ())
-    plan = Plan(pictures, tasks, contenders, how, seed)
+    plan = Plan(pictures, select_tasks(host, task or ()), contenders, how, seed)
     measures = load_metrics(metrics.split(","), device=str(choose_device(device)), gray=how.gray)
     strips: list[Strip] = []
     watch = _collector(strips, first=plan.pictures[0])
@@ -100,6 +109,21 @@ def bench(
         _write(out, {"report.md": markdown, "report.json": text}, strips)
     if result.failures:
         raise typer.Exit(1)
+
+
+def _pictures(folder: Path, sets: Path | None, host: Host) -> list[Path]:
+    """The files of a folder, or of the standard set of that name where there is no such folder."""
+    from diffir.evaluate.standard_sets import find_set, is_standard
+
+    suffixes = suffixes_of(host)
+    if folder.exists() or not is_standard(str(folder)):
+        return [item.path for item in expand([str(folder)], suffixes=suffixes)]
+    standard, place = find_set(str(folder), sets)
+    pictures = [item.path for item in expand([str(place)], suffixes=suffixes)]
+    doubts = standard.doubts(len(pictures))
+    if doubts is not None:
+        typer.echo(f"warning: {doubts} ({place})", err=True)
+    return pictures
 
 
 def _collector(strips: list[Strip], *, first: Path) -> Callable[[Trial], None]:

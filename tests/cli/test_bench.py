@@ -70,3 +70,34 @@ def test_a_protocol_by_name(diffir, folder):
     words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "--protocol", "matlab-y-gray")
     assert json.loads(diffir(*words, "--json").out)["protocol"] == "matlab-y-gray"
     assert diffir(*words).out.startswith("Protocol matlab-y-gray: native size; color pictures")
+
+
+class TestStandardSets:
+    """Two drawn pictures called Kodak."""
+
+    @pytest.fixture
+    def data(self, folder, monkeypatch):
+        monkeypatch.delenv("DIFFIR_DATA", raising=False)
+        folder.rename(folder.with_name("KODAK_24"))
+        return folder.parent
+
+    def test_by_name_with_a_warning_about_the_count(self, diffir, data):
+        outcome = diffir("bench", "kodak", "--sets", data, *PLAIN, "--task", "jpeg-10", "--json")
+        assert outcome.code == 0
+        assert json.loads(outcome.out)["pictures"] == ["0.png", "1.png"]
+        assert "warning: Kodak has 24 pictures, found 2" in outcome.err
+
+    def test_the_variable(self, diffir, data, monkeypatch):
+        monkeypatch.setenv("DIFFIR_DATA", str(data))
+        assert diffir("bench", "Kodak", *PLAIN, "--task", "jpeg-10").code == 0
+
+    def test_neither(self, diffir, data):
+        outcome = diffir("bench", "Kodak", *PLAIN)
+        assert outcome.code == 1
+        assert "'Kodak' is neither a folder nor is it said where Kodak lies" in outcome.err
+
+    def test_a_folder_of_that_name_comes_first(self, diffir, data, monkeypatch):
+        monkeypatch.chdir(data)
+        (data / "KODAK_24").rename(data / "kodak")
+        outcome = diffir("bench", "kodak", *PLAIN, "--task", "jpeg-10")
+        assert (outcome.code, outcome.err) == (0, "")
