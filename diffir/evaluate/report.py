@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import diffir
+from diffir.evaluate.bootstrap import LEVEL, RESAMPLES, differences
 from diffir.evaluate.contenders import AS_COMPRESSED
 from diffir.evaluate.metrics import METRICS
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffir.evaluate.benchmark import Result, Row
+    from diffir.evaluate.bootstrap import Interval
     from diffir.evaluate.metrics import Metric
 
 _PACKAGES = ("av", "kornia", "numpy", "pillow", "torch")
@@ -56,6 +58,7 @@ def to_markdown(result: Result, *, command: str) -> str:
             "",
             *lines,
             "",
+            *_differences(result),
             *_left_out(result),
             f"`{command}`",
             "",
@@ -89,6 +92,7 @@ def to_json(result: Result, *, model: str, command: str) -> str:
             }
             for row in result.rows
         ],
+        "differences": [asdict(one) for one in differences(result)],
         "failures": [asdict(failure) for failure in result.failures],
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -116,6 +120,32 @@ def _is_best(row: Row, rows: Sequence[Row], metric: str) -> bool:
 
 def _heading(metric: Metric) -> str:
     return f"{metric.heading} {'↑' if metric.more_is_better else '↓'}"
+
+
+def _differences(result: Result) -> list[str]:
+    found = differences(result)
+    if not found:
+        return []
+    header = ["task", "difference", *(_heading(METRICS[name]) for name in result.metrics)]
+    lines = [_line(header), _line(["---", "---", *["---:"] * len(result.metrics)])]
+    for one in found:
+        gaps = [_gap(one.intervals[name], name) for name in result.metrics]
+        lines.append(_line([one.task, f"{one.version.label} − {one.minus.label}", *gaps]))  # noqa: RUF001
+    return [
+        f"Differences of the means, ± half of their {LEVEL:.0%} interval (paired bootstrap over "
+        f"the pictures, {RESAMPLES} resamples); in parentheses where the interval holds 0:",
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _gap(interval: Interval | None, metric: str) -> str:
+    if interval is None:
+        return ""
+    digits = METRICS[metric].digits
+    text = f"{interval.mean:+.{digits}f} ± {interval.half_width:.{digits}f}"
+    return f"({text})" if interval.holds_zero else text
 
 
 def _left_out(result: Result) -> list[str]:

@@ -35,6 +35,24 @@ def test_markdown_is_one_block_per_task_with_the_best_in_bold(result: Result) ->
     ]
 
 
+def test_differences_have_intervals(result: Result) -> None:
+    lines = to_markdown(result, command=COMMAND).splitlines()
+    assert "± half of their 95% interval (paired bootstrap" in lines[7]
+    row = "| jpeg-10 | tiny, fidelity 1 − as compressed | -1.00 ± 0.00 | -0.1500 ± 0.0500 |"  # noqa: RUF001
+    assert lines[11] == row
+    (gap,) = json.loads(to_json(result, model="tiny", command=COMMAND))["differences"]
+    assert gap["version"] == {"restorer": "tiny", "fidelity": 1.0}
+    assert gap["minus"] == {"restorer": None, "fidelity": None}
+    assert gap["intervals"]["psnr"] == {"mean": -1.0, "low": -1.0, "high": -1.0}
+
+
+def test_a_difference_that_may_be_none_is_in_parentheses(result: Result) -> None:
+    untouched, restored = result.rows
+    unsure = replace(restored, scores={"psnr": (24.0, 29.0), "dists": (0.2, 0.1)})
+    text = to_markdown(replace(result, rows=(untouched, unsure)), command=COMMAND)
+    assert "(+0.50 ± 1.50)" in text
+
+
 def test_markdown_says_how_the_figures_were_taken(result: Result) -> None:
     text = to_markdown(result, command=COMMAND)
     assert text.startswith("Protocol native-rgb: native size, no resize")
