@@ -5,22 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from diffir.cli.bench_folder import BenchFolder
 from diffir.cli.inputs import expand, suffixes_of
 from diffir.host.manager import Host
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from diffir.evaluate.sheet import Strip
-    from diffir.evaluate.trials import Trial
-
 NO_MODEL = "none"
-MOST_STRIPS = 12
-"""A sheet with more rows than that is not looked at."""
 
 
 def bench(
@@ -37,6 +30,13 @@ def bench(
         typer.Option(
             help="Such as jpeg-10, or 'method' for the 21 of MoE-DiffIR. Repeatable. All levels of "
             "all codecs without it."
+        ),
+    ] = None,
+    curve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A codec, such as jpeg, or with qualities, jpeg:10,20,40,80: its rate-distortion "
+            "curve, alone and restored. Repeatable."
         ),
     ] = None,
     model: Annotated[
@@ -63,7 +63,7 @@ def bench(
     ] = "native-rgb",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A folder for report.md, report.json and sheet.png."),
+        typer.Option("-o", "--out", help="A folder for reports, a sheet and plots."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not Markdown.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -79,6 +79,7 @@ def bench(
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
     from diffir.evaluate.contenders import Dialed
+    from diffir.evaluate.curves import curves_of, parse_sweep
     from diffir.evaluate.metrics import load_metrics
     from diffir.evaluate.protocol import find_protocol
     from diffir.evaluate.report import to_json, to_markdown
@@ -89,24 +90,26 @@ def bench(
 
     host: Host = ctx.obj
     how = find_protocol(protocol)
-    if out is not None:
-        _check_free(out, overwrite=overwrite)
+    sweeps = [parse_sweep(text, host) for text in curve or ()]
+    wanted = metrics.split(",")
+    place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
     pictures = _pictures(folder, sets, host)[:limit]
     contenders = []
     if model != NO_MODEL:
         restorer = load(model, device=device, host=host)
         contenders.append(Dialed(model, restorer, fidelity or (DEFAULT_FIDELITY, 1.0)))
-    plan = Plan(pictures, select_tasks(host, task or ()), contenders, how, seed)
-    measures = load_metrics(metrics.split(","), device=str(choose_device(device)), gray=how.gray)
-    strips: list[Strip] = []
-    watch = _collector(strips, first=plan.pictures[0])
+    names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
+    plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
+    measures = load_metrics(wanted, device=str(choose_device(device)), gray=how.gray)
+    watch = place.watch if place else None
     result = run(plan, measures, watch=watch, progress=sys.stderr.isatty())
+    curves = curves_of(result, sweeps)
     command = shlex.join(["diffir", *sys.argv[1:]])
-    markdown = to_markdown(result, command=command)
-    text = to_json(result, model=model, command=command)
+    markdown = to_markdown(result, command=command, curves=curves)
+    text = to_json(result, model=model, command=command, curves=curves)
     typer.echo(text if as_json else markdown, nl=False)
-    if out is not None:
-        _write(out, {"report.md": markdown, "report.json": text}, strips)
+    if place:
+        place.write(markdown, text, curves)
     if result.failures:
         raise typer.Exit(1)
 
@@ -124,33 +127,3 @@ def _pictures(folder: Path, sets: Path | None, host: Host) -> list[Path]:
     if doubts is not None:
         typer.echo(f"warning: {doubts} ({place})", err=True)
     return pictures
-
-
-def _collector(strips: list[Strip], *, first: Path) -> Callable[[Trial], None]:
-    from diffir.evaluate.sheet import trial_strip
-
-    def watch(trial: Trial) -> None:
-        if trial.path == first and len(strips) < MOST_STRIPS:
-            strips.append(trial_strip(trial))
-
-    return watch
-
-
-def _check_free(out: Path, *, overwrite: bool) -> None:
-    from diffir.pictures.atomic_file import check_free
-
-    for name in ("report.md", "report.json", "sheet.png"):
-        check_free(out / name, overwrite=overwrite)
-
-
-def _write(out: Path, texts: dict[str, str], strips: list[Strip]) -> None:
-    from io import BytesIO
-
-    from diffir.evaluate.sheet import draw_sheet
-    from diffir.pictures.atomic_file import write_atomically
-
-    for name, text in texts.items():
-        write_atomically(out / name, text.encode(), overwrite=True)
-    sheet = BytesIO()
-    draw_sheet(strips).save(sheet, "PNG")
-    write_atomically(out / "sheet.png", sheet.getvalue(), overwrite=True)

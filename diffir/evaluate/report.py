@@ -1,4 +1,4 @@
-"""A benchmark's result as a Markdown table for readers and as JSON for programs.
+"""A benchmark's result as Markdown for readers and as JSON for programs.
 
 Writing files is the command line's business: both functions return text.
 """
@@ -13,16 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import diffir
-from diffir.evaluate.bootstrap import LEVEL, RESAMPLES, differences
-from diffir.evaluate.contenders import AS_COMPRESSED
-from diffir.evaluate.metrics import METRICS
+from diffir.evaluate.bootstrap import differences
+from diffir.evaluate.tables import curve_table, difference_table, score_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from diffir.evaluate.benchmark import Result, Row
-    from diffir.evaluate.bootstrap import Interval
-    from diffir.evaluate.metrics import Metric
+    from diffir.evaluate.benchmark import Result
+    from diffir.evaluate.curves import Curve
+    from diffir.evaluate.tables import Table
 
 _PACKAGES = ("av", "kornia", "numpy", "pillow", "torch")
 
@@ -38,28 +37,36 @@ def versions() -> dict[str, str]:
     return found
 
 
-def to_markdown(result: Result, *, command: str) -> str:
+def taken_how(result: Result) -> str:
+    """Protocol, number of pictures and seed, in sentences."""
+    how = result.protocol
+    count = len(result.pictures)
+    return f"Protocol {how.name}: {how.summary}. {count} pictures, seed {result.seed}."
+
+
+def left_out(result: Result) -> list[str]:
+    """One line for each restorer that failed at a task."""
+    return [f"{one.restorer}, {one.task}: {one.message}" for one in result.failures]
+
+
+def to_markdown(result: Result, *, command: str, curves: Sequence[Curve] = ()) -> str:
     """A table with one block per task; in each, the best figure of a column is bold.
 
     Args:
         result: of `diffir.evaluate.benchmark.run`.
         command: what was run, so that it can be run again.
+        curves: rate-distortion curves of the same result.
     """
-    headings = [_heading(METRICS[name]) for name in result.metrics]
-    header = ["task", "picture", *headings, "bpp", "s/picture"]
-    lines = [_line(header), _line(["---", "---", *["---:"] * (len(header) - 2)])]
-    for rows in result.blocks:
-        lines += _block(rows, result.metrics)
     about = ", ".join(f"{name} {number}" for name, number in versions().items())
+    failed = [f"- {line}" for line in left_out(result)]
     return "\n".join(
         [
-            f"Protocol {result.protocol.name}: {result.protocol.summary}. "
-            f"{len(result.pictures)} pictures, seed {result.seed}.",
+            taken_how(result),
             "",
-            *lines,
-            "",
-            *_differences(result),
-            *_left_out(result),
+            *_markdown(score_table(result)),
+            *_markdown(difference_table(result)),
+            *_markdown(curve_table(curves)),
+            *(["Left out, because a restorer failed:", "", *failed, ""] if failed else []),
             f"`{command}`",
             "",
             f"{about}.",
@@ -68,7 +75,7 @@ def to_markdown(result: Result, *, command: str) -> str:
     )
 
 
-def to_json(result: Result, *, model: str, command: str) -> str:
+def to_json(result: Result, *, model: str, command: str, curves: Sequence[Curve] = ()) -> str:
     """Everything, with each picture's scores; figures that are not finite are null."""
     content: dict[str, Any] = {
         "protocol": result.protocol.name,
@@ -85,85 +92,30 @@ def to_json(result: Result, *, model: str, command: str) -> str:
                 "fidelity": row.version.fidelity,
                 "bits_per_pixel": row.bits_per_pixel,
                 "seconds": row.seconds,
-                "mean": {name: _finite(row.mean(name)) for name in result.metrics},
-                "per_picture": {
-                    name: [_finite(score) for score in row.scores[name]] for name in result.metrics
-                },
+                "mean": {name: row.mean(name) for name in result.metrics},
+                "per_picture": {name: list(row.scores[name]) for name in result.metrics},
             }
             for row in result.rows
         ],
         "differences": [asdict(one) for one in differences(result)],
+        "curves": [asdict(curve) for curve in curves],
         "failures": [asdict(failure) for failure in result.failures],
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def _block(rows: Sequence[Row], metrics: tuple[str, ...]) -> list[str]:
-    lines = []
-    for row in rows:
-        untouched = row.version == AS_COMPRESSED
-        cells = [row.task if untouched else "", row.version.label]
-        for name in metrics:
-            text = _figure(row.mean(name), name)
-            cells.append(f"**{text}**" if _is_best(row, rows, name) else text)
-        cells.append(_optional(row.bits_per_pixel if untouched else None, 3))
-        cells.append(_optional(row.seconds, 2))
-        lines.append(_line(cells))
-    return lines
-
-
-def _is_best(row: Row, rows: Sequence[Row], metric: str) -> bool:
-    means = [other.mean(metric) for other in rows]
-    best = max if METRICS[metric].more_is_better else min
-    return len(rows) > 1 and row.mean(metric) == best(means)
-
-
-def _heading(metric: Metric) -> str:
-    return f"{metric.heading} {'↑' if metric.more_is_better else '↓'}"
-
-
-def _differences(result: Result) -> list[str]:
-    found = differences(result)
-    if not found:
+def _markdown(table: Table) -> list[str]:
+    if not table.rows:
         return []
-    header = ["task", "difference", *(_heading(METRICS[name]) for name in result.metrics)]
-    lines = [_line(header), _line(["---", "---", *["---:"] * len(result.metrics)])]
-    for one in found:
-        gaps = [_gap(one.intervals[name], name) for name in result.metrics]
-        lines.append(_line([one.task, f"{one.version.label} − {one.minus.label}", *gaps]))  # noqa: RUF001
-    return [
-        f"Differences of the means, ± half of their {LEVEL:.0%} interval (paired bootstrap over "
-        f"the pictures, {RESAMPLES} resamples); in parentheses where the interval holds 0:",
-        "",
-        *lines,
-        "",
-    ]
+    rule = ["---"] * table.names + ["---:"] * (len(table.header) - table.names)
+    rows = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in (table.header, rule, *rows)]
+    return [*([table.about, ""] if table.about else []), *lines, ""]
 
 
-def _gap(interval: Interval | None, metric: str) -> str:
-    if interval is None:
-        return ""
-    digits = METRICS[metric].digits
-    text = f"{interval.mean:+.{digits}f} ± {interval.half_width:.{digits}f}"
-    return f"({text})" if interval.holds_zero else text
-
-
-def _left_out(result: Result) -> list[str]:
-    told = [f"- {one.restorer}, {one.task}: {one.message}" for one in result.failures]
-    return ["Left out, because a restorer failed:", "", *told, ""] if told else []
-
-
-def _figure(value: float, metric: str) -> str:
-    return f"{value:.{METRICS[metric].digits}f}"
-
-
-def _optional(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

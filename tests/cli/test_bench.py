@@ -101,3 +101,22 @@ class TestStandardSets:
         (data / "KODAK_24").rename(data / "kodak")
         outcome = diffir("bench", "kodak", *PLAIN, "--task", "jpeg-10")
         assert (outcome.code, outcome.err) == (0, "")
+
+
+class TestCurves:
+    def test_of_two_codecs(self, diffir, folder, tmp_path, tiny_weights):
+        words = ("bench", folder, "--model", tiny_weights, "--metrics", "psnr", "--limit", 1)
+        words += ("--curve", "jpeg:10,20,40,80", "--curve", "webp:5,20,40,80", "-o", tmp_path / "o")
+        outcome = diffir(*words)
+        assert outcome.code == 0, outcome.err
+        assert "| jpeg-10 | as compressed |" in outcome.out
+        assert f"| webp + {tiny_weights}, fidelity 1 | PSNR dB |" in outcome.out
+        curves = json.loads((tmp_path / "o" / "report.json").read_text())["curves"]
+        assert len(curves) == 2 * 3
+        assert len(curves[0]["points"]) == 4
+        assert read(tmp_path / "o" / "curve-psnr.png").width == 640
+
+    def test_a_codec_that_is_not_there(self, diffir, folder):
+        outcome = diffir("bench", folder, *PLAIN, "--curve", "jpg")
+        assert outcome.code == 1
+        assert "jpg" in outcome.err
