@@ -72,8 +72,8 @@ def curve_table(curves: Sequence[Curve]) -> Table:
     about = (
         "Bits and score against the codec alone (Bjontegaard, by PCHIP over the logarithm of the "
         "bits; points are means over the pictures). BD-rate: bits more at an equal score. "
-        "BD-score: score more at equal bits. Empty where curves do not overlap, do not rise throughout, or "
-        "have fewer than 4 points."
+        "BD-score: score more at equal bits. Empty where curves do not overlap, do not "
+        "rise throughout, or have fewer than 4 points."
     )
     return Table(("curve", "by", "BD-rate", "BD-score"), tuple(rows), about=about)
 
