@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from diffir.cli.bench_folder import BenchFolder
+from diffir.cli.bench_folder import BenchFolder, Texts
 from diffir.cli.inputs import expand, suffixes_of
 from diffir.host.manager import Host
 
@@ -100,7 +100,11 @@ def bench(
         contenders.append(Dialed(model, restorer, fidelity or (DEFAULT_FIDELITY, 1.0)))
     names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
     plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
-    measures = load_metrics(wanted, device=str(choose_device(device)), gray=how.gray)
+    used = str(choose_device(device))
+    measures = load_metrics(wanted, device=used, gray=how.gray)
+    if place:
+        count = len(plan.pictures) * len(plan.tasks)
+        place.expect(count, lpips="lpips-alex" in measures, device=used)
     watch = place.watch if place else None
     result = run(plan, measures, watch=watch, progress=sys.stderr.isatty())
     curves = curves_of(result, sweeps)
@@ -109,7 +113,8 @@ def bench(
     text = to_json(result, model=model, command=command, curves=curves)
     typer.echo(text if as_json else markdown, nl=False)
     if place:
-        place.write(markdown, text, curves)
+        title = f"{folder.name}: {model}"
+        place.write(result, Texts(markdown, text, title, command), curves)
     if result.failures:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from diffir.evaluate.contenders import AS_COMPRESSED
 from diffir.evaluate.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from diffir.evaluate.benchmark import Result, Row
     from diffir.evaluate.bootstrap import Interval
@@ -78,6 +78,18 @@ def curve_table(curves: Sequence[Curve]) -> Table:
     return Table(("curve", "by", "BD-rate", "BD-score"), tuple(rows), about=about)
 
 
+def picture_tables(result: Result) -> Iterator[tuple[str, Table]]:
+    """The scores of every picture, one table for each task; the best of a picture stands out."""
+    header = ("picture", "version", *map(heading, result.metrics))
+    for rows in result.blocks:
+        lines = [
+            (Cell(picture if row is rows[0] else ""), Cell(row.version.label), *cells)
+            for index, picture in enumerate(result.pictures)
+            for row, cells in zip(rows, _picture_cells(rows, result.metrics, index), strict=True)
+        ]
+        yield rows[0].task, Table(header, tuple(lines))
+
+
 def heading(metric: str) -> str:
     """The metric's column, with the way that is better."""
     how = METRICS[metric]
@@ -91,7 +103,8 @@ def figure(value: float, metric: str) -> str:
 
 def _score_row(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Cell, ...]:
     untouched = row.version == AS_COMPRESSED
-    figures = [Cell(figure(row.mean(name), name), _is_best(row, rows, name)) for name in metrics]
+    means = {name: [other.mean(name) for other in rows] for name in metrics}
+    figures = [_score_cell(row.mean(name), means[name], name) for name in metrics]
     return (
         Cell(row.task if untouched else ""),
         Cell(row.version.label),
@@ -101,10 +114,18 @@ def _score_row(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> tuple[C
     )
 
 
-def _is_best(row: Row, rows: Sequence[Row], metric: str) -> bool:
-    means = [other.mean(metric) for other in rows]
-    best = max if METRICS[metric].more_is_better else min
-    return len(rows) > 1 and row.mean(metric) == best(means)
+def _picture_cells(rows: Sequence[Row], metrics: Sequence[str], index: int) -> list[list[Cell]]:
+    """One list for each row: the scores of picture number `index`."""
+    scores = {name: [row.scores[name][index] for row in rows] for name in metrics}
+    return [
+        [_score_cell(row.scores[name][index], scores[name], name) for name in metrics]
+        for row in rows
+    ]
+
+
+def _score_cell(score: float, rivals: Sequence[float], metric: str) -> Cell:
+    best = (max if METRICS[metric].more_is_better else min)(rivals)
+    return Cell(figure(score, metric), best=len(rivals) > 1 and score == best)
 
 
 def _gap(interval: Interval | None, metric: str) -> str:

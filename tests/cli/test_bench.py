@@ -48,6 +48,7 @@ def test_reports_in_a_folder(diffir, folder, tmp_path):
     assert "jpeg-10" in (tmp_path / "out" / "report.md").read_text()
     assert json.loads((tmp_path / "out" / "report.json").read_text())["model"] == "none"
     assert read(tmp_path / "out" / "sheet.png").width > 100
+    assert "<title>clean: none</title>" in (tmp_path / "out" / "report.html").read_text()
     again = diffir(*words)
     assert again.code == 1
     assert "report.md" in again.err
@@ -120,3 +121,11 @@ class TestCurves:
         outcome = diffir("bench", folder, *PLAIN, "--curve", "jpg")
         assert outcome.code == 1
         assert "jpg" in outcome.err
+
+
+def test_worst_tiles_by_lpips_where_it_is_measured(diffir, folder, tmp_path, tiny_weights, lpips):
+    words = ("bench", folder, "--model", tiny_weights, "--metrics", "lpips-alex", "--limit", 1)
+    assert diffir(*words, "--task", "webp-80", "-o", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "By squared error" in page
+    assert "By LPIPS-Alex" in page
