@@ -42,6 +42,16 @@ def bench(
     model: Annotated[
         str, typer.Option(help=f"A recipe's name or a weights file; '{NO_MODEL}' for no model.")
     ] = "moe-diffir-tiny",
+    restorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another one, as further rows: NAME=FILE with weights that spandrel knows, or "
+            'NAME="PROGRAM {input} {output}". Repeatable.'
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds that such a program may take for one picture.")
+    ] = 600,
     metrics: Annotated[
         str, typer.Option(help="Separated by commas.")
     ] = "psnr,ssim,lpips-alex,lpips-vgg,dists,psnr-b",
@@ -78,9 +88,10 @@ def bench(
     """
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
-    from diffir.evaluate.contenders import Dialed
+    from diffir.evaluate.contenders import Contender, Dialed
     from diffir.evaluate.curves import curves_of, parse_sweep
     from diffir.evaluate.metrics import load_metrics
+    from diffir.evaluate.other_restorers import parse_restorer
     from diffir.evaluate.protocol import find_protocol
     from diffir.evaluate.report import to_json, to_markdown
     from diffir.evaluate.trials import Plan
@@ -94,13 +105,15 @@ def bench(
     wanted = metrics.split(",")
     place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
     pictures = _pictures(folder, sets, host)[:limit]
-    contenders = []
+    used = str(choose_device(device))
+    contenders: list[Contender] = []
     if model != NO_MODEL:
-        restorer = load(model, device=device, host=host)
-        contenders.append(Dialed(model, restorer, fidelity or (DEFAULT_FIDELITY, 1.0)))
+        ours = load(model, device=device, host=host)
+        contenders.append(Dialed(model, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
+    for text in restorer or ():
+        contenders.append(parse_restorer(text, device=used, seconds=time_limit))
     names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
     plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
-    used = str(choose_device(device))
     measures = load_metrics(wanted, device=used, gray=how.gray)
     if place:
         count = len(plan.pictures) * len(plan.tasks)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -129,3 +131,35 @@ def test_worst_tiles_by_lpips_where_it_is_measured(diffir, folder, tmp_path, tin
     page = (tmp_path / "out" / "report.html").read_text()
     assert "By squared error" in page
     assert "By LPIPS-Alex" in page
+
+
+class TestOtherRestorers:
+    PROGRAM = "from PIL import Image; import sys; Image.open(sys.argv[1]).{}.save(sys.argv[2])"
+
+    def _restorer(self, name, what):
+        words = [sys.executable, "-c", self.PROGRAM.format(what), "{input}", "{output}"]
+        return f"--restorer={name}={shlex.join(words)}"
+
+    def test_rows_and_differences(self, diffir, folder):
+        words = (*PLAIN, "--task", "jpeg-10", self._restorer("same", "copy()"), "--json")
+        report = json.loads(diffir("bench", folder, *words).out)
+        untouched, same = report["rows"]
+        assert (same["restorer"], same["fidelity"]) == ("same", None)
+        assert same["mean"] == untouched["mean"]
+        gap = {"mean": 0.0, "low": 0.0, "high": 0.0}
+        assert report["differences"][0]["intervals"]["psnr"] == gap
+
+    def test_one_that_changes_the_size_leaves_the_others_their_rows(self, diffir, folder):
+        crop, copy = self._restorer("crop", "crop((0, 0, 9, 9))"), self._restorer("copy", "copy()")
+        outcome = diffir("bench", folder, *PLAIN, "--task", "jpeg-10", crop, copy)
+        assert outcome.code == 1
+        assert "|  | copy |" in outcome.out
+        assert "|  | crop |" not in outcome.out
+        told = "- crop, jpeg-10: 0.png, jpeg-10: expected 64x64 pixels, got 9x9"
+        assert told in outcome.out.splitlines()
+
+    def test_a_file_that_is_not_there_is_told_before_any_work(self, diffir, folder):
+        outcome = diffir("bench", folder, *PLAIN, "--restorer", "fbcnn=absent.pth")
+        assert outcome.code == 1
+        assert outcome.out == ""
+        assert "absent.pth" in outcome.err
