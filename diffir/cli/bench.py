@@ -53,7 +53,7 @@ def bench(
         float, typer.Option(min=1, help="Seconds that such a program may take for one picture.")
     ] = 600,
     metrics: Annotated[
-        str, typer.Option(help="Separated by commas.")
+        str, typer.Option(help="Separated by commas; 'fid', too, of 1,000 pictures or more.")
     ] = "psnr,ssim,lpips-alex,lpips-vgg,dists,psnr-b",
     fidelity: Annotated[
         list[float] | None,
@@ -90,10 +90,11 @@ def bench(
     from diffir.evaluate.benchmark import run
     from diffir.evaluate.contenders import Contender, Dialed
     from diffir.evaluate.curves import curves_of, parse_sweep
-    from diffir.evaluate.metrics import load_metrics
+    from diffir.evaluate.fid import ENOUGH, FidScores, check_count
+    from diffir.evaluate.metrics import load_metrics, split_metrics
     from diffir.evaluate.other_restorers import parse_restorer
     from diffir.evaluate.protocol import find_protocol
-    from diffir.evaluate.report import to_json, to_markdown
+    from diffir.evaluate.report import FID_DOUBT, to_json, to_markdown
     from diffir.evaluate.trials import Plan
     from diffir.restore.device import choose_device
     from diffir.restore.estimates import DEFAULT_FIDELITY
@@ -102,7 +103,7 @@ def bench(
     host: Host = ctx.obj
     how = find_protocol(protocol)
     sweeps = [parse_sweep(text, host) for text in curve or ()]
-    wanted = metrics.split(",")
+    wanted, wants_fid = split_metrics(metrics.split(","))
     place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
     pictures = _pictures(folder, sets, host)[:limit]
     used = str(choose_device(device))
@@ -114,12 +115,16 @@ def bench(
         contenders.append(parse_restorer(text, device=used, seconds=time_limit))
     names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
     plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
-    measures = load_metrics(wanted, device=used, gray=how.gray)
+    measures = load_metrics(wanted, device=used, gray=how.gray) if wanted else {}
+    fid = FidScores(device=used) if wants_fid else None
+    if fid and len(pictures) < ENOUGH:
+        check_count(len(pictures))
+        typer.echo(f"warning: {FID_DOUBT}", err=True)
     if place:
         count = len(plan.pictures) * len(plan.tasks)
         place.expect(count, lpips="lpips-alex" in measures, device=used)
     watch = place.watch if place else None
-    result = run(plan, measures, watch=watch, progress=sys.stderr.isatty())
+    result = run(plan, measures, fid=fid, watch=watch, progress=sys.stderr.isatty())
     curves = curves_of(result, sweeps)
     command = shlex.join(["diffir", *sys.argv[1:]])
     markdown = to_markdown(result, command=command, curves=curves)

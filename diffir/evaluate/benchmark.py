@@ -6,7 +6,7 @@ score below it. Pictures come one at a time and only scores are kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from diffir.evaluate.trials import trials
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from diffir.evaluate.fid import FidScores
     from diffir.evaluate.metrics import Measure
     from diffir.evaluate.protocol import Protocol
     from diffir.evaluate.trials import Plan, Trial
@@ -31,6 +32,7 @@ class Row:
     scores: by metric, one per picture, in the order of `Result.pictures`.
     bits_per_pixel: of the compressed files, mean; `None` where the codec does not tell.
     seconds: of the restorer per picture, mean; `None` in the row of the degraded pictures.
+    fid: of all its pictures from their originals, where it was asked for.
     """
 
     task: str
@@ -38,6 +40,7 @@ class Row:
     scores: Mapping[str, tuple[float, ...]]
     bits_per_pixel: float | None
     seconds: float | None
+    fid: float | None = None
 
     def mean(self, metric: str) -> float:
         """The mean over the pictures."""
@@ -75,6 +78,7 @@ def run(
     plan: Plan,
     measures: Mapping[str, Measure],
     *,
+    fid: FidScores | None = None,
     watch: Callable[[Trial], None] | None = None,
     progress: bool = False,
 ) -> Result:
@@ -83,6 +87,7 @@ def run(
     Args:
         plan: pictures, tasks, restorers and the protocol.
         measures: by name, as `diffir.evaluate.metrics.load_metrics` gives them.
+        fid: to take FID of each row, too.
         watch: sees every trial once, for a sheet or a log.
         progress: show a bar on the standard error stream.
 
@@ -94,10 +99,14 @@ def run(
     scores = _Scores(plan, measures)
     for trial in _with_bar(trials(plan), len(plan.pictures) * len(plan.tasks), shown=progress):
         scores.add(trial)
+        if fid is not None:
+            fid.add(trial)
         if watch is not None:
             watch(trial)
     names = tuple(path.name for path in plan.pictures)
     rows, failures = scores.rows(), tuple(scores.failures)
+    if fid is not None:
+        rows = tuple(replace(row, fid=fid.distance(row.task, row.version)) for row in rows)
     return Result(plan.protocol, plan.seed, names, tuple(measures), rows, failures)
 
 

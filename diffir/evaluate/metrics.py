@@ -42,6 +42,16 @@ METRICS: Mapping[str, Metric] = {
 _BY_PIXELS: Mapping[str, Measure] = {"psnr": psnr_rgb, "ssim": ssim, "psnr-b": psnr_b}
 
 
+OF_SETS = ("fid",)
+"""What is taken of all pictures of a row at once: `diffir.evaluate.fid`."""
+
+
+def split_metrics(names: Iterable[str]) -> tuple[list[str], bool]:
+    """The metrics of pictures among the names, and whether FID is one of them."""
+    wanted = list(names)
+    return [name for name in wanted if name not in OF_SETS], "fid" in wanted
+
+
 def load_metrics(
     names: Iterable[str], *, device: str = "cpu", gray: bool = False
 ) -> dict[str, Measure]:
@@ -62,7 +72,7 @@ def load_metrics(
         raise DataError("expected one metric or more, got none", hint=_known())
     unknown = next((name for name in wanted if name not in METRICS), None)
     if unknown is not None:
-        near = difflib.get_close_matches(unknown, METRICS, n=2)
+        near = difflib.get_close_matches(unknown, [*METRICS, *OF_SETS], n=2)
         hint = f"Did you mean {' or '.join(near)}?" if near else _known()
         raise UnknownComponentError(f"there is no metric called '{unknown}'", hint=hint)
     by_pixels = {**_BY_PIXELS, "psnr-b": psnr_b_gray} if gray else _BY_PIXELS
@@ -107,4 +117,4 @@ class _Perceptual:
 
 
 def _known() -> str:
-    return f"Known: {', '.join(METRICS)}."
+    return f"Known: {', '.join([*METRICS, *OF_SETS])}."

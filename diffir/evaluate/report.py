@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import diffir
 from diffir.evaluate.bootstrap import differences
+from diffir.evaluate.fid import ENOUGH
 from diffir.evaluate.tables import curve_table, difference_table, score_table
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from diffir.evaluate.curves import Curve
     from diffir.evaluate.tables import Table
 
+FID_DOUBT = f"FID of fewer than {ENOUGH} pictures is too high and mostly noise: do not rank by it."
 _PACKAGES = ("av", "kornia", "numpy", "pillow", "torch")
 
 
@@ -41,7 +43,8 @@ def taken_how(result: Result) -> str:
     """Protocol, number of pictures and seed, in sentences."""
     how = result.protocol
     count = len(result.pictures)
-    return f"Protocol {how.name}: {how.summary}. {count} pictures, seed {result.seed}."
+    doubt = f" {FID_DOUBT}" if result.rows[0].fid is not None and count < ENOUGH else ""
+    return f"Protocol {how.name}: {how.summary}. {count} pictures, seed {result.seed}.{doubt}"
 
 
 def left_out(result: Result) -> list[str]:
@@ -92,6 +95,7 @@ def to_json(result: Result, *, model: str, command: str, curves: Sequence[Curve]
                 "fidelity": row.version.fidelity,
                 "bits_per_pixel": row.bits_per_pixel,
                 "seconds": row.seconds,
+                **({} if row.fid is None else {"fid": row.fid}),
                 "mean": {name: row.mean(name) for name in result.metrics},
                 "per_picture": {name: list(row.scores[name]) for name in result.metrics},
             }

@@ -40,7 +40,8 @@ class Table:
 
 def score_table(result: Result) -> Table:
     """One block per task; in each, the best figure of a column stands out."""
-    header = ("task", "picture", *map(heading, result.metrics), "bpp", "s/picture")
+    fid = ("FID ↓",) if result.rows[0].fid is not None else ()
+    header = ("task", "picture", *map(heading, result.metrics), *fid, "bpp", "s/picture")
     rows = [_score_row(row, rows, result.metrics) for rows in result.blocks for row in rows]
     return Table(header, tuple(rows))
 
@@ -109,9 +110,17 @@ def _score_row(row: Row, rows: Sequence[Row], metrics: Sequence[str]) -> tuple[C
         Cell(row.task if untouched else ""),
         Cell(row.version.label),
         *figures,
+        *_fid_cell(row, rows),
         Cell(_optional(row.bits_per_pixel if untouched else None, 3)),
         Cell(_optional(row.seconds, 2)),
     )
+
+
+def _fid_cell(row: Row, rows: Sequence[Row]) -> list[Cell]:
+    if row.fid is None:
+        return []
+    best = min(other.fid for other in rows if other.fid is not None)
+    return [Cell(f"{row.fid:.2f}", best=len(rows) > 1 and row.fid == best)]
 
 
 def _picture_cells(rows: Sequence[Row], metrics: Sequence[str], index: int) -> list[list[Cell]]:

@@ -163,3 +163,40 @@ class TestOtherRestorers:
         assert outcome.code == 1
         assert outcome.out == ""
         assert "absent.pth" in outcome.err
+
+
+def test_fid_without_its_weights(diffir, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    outcome = diffir("bench", folder, "--model", "none", "--metrics", "fid", "--task", "jpeg-10")
+    assert outcome.code == 1
+    assert "FID needs the weights of its Inception network" in outcome.err
+    assert "diffir fetch-metrics --inception FILE" in outcome.err
+
+
+def test_weights_of_fid_are_taken_with_their_checksum(diffir, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from diffir.perceptual.inception import build_network
+
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    save_file(build_network().state_dict(), tmp_path / "own.safetensors")
+    outcome = diffir("fetch-metrics", "--inception", tmp_path / "own.safetensors")
+    assert outcome.code == 0
+    assert "inception.safetensors\nsha256 of own.safetensors: " in outcome.out
+    assert "this is not pt_inception-2015-12-05-6726825d.pth" in outcome.err
+
+
+def test_fid_of_one_picture_is_refused_before_any_work(diffir, folder, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from diffir.perceptual.inception import build_network
+
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    save_file(build_network().state_dict(), tmp_path / "own.safetensors")
+    diffir("fetch-metrics", "--inception", tmp_path / "own.safetensors")
+    words = ("bench", folder, "--model", "none", "--metrics", "fid", "--task", "jpeg-10")
+    assert "FID needs two pictures or more, got 1" in diffir(*words, "--limit", 1).err
+    outcome = diffir(*words)
+    assert outcome.code == 0
+    assert "| task | picture | FID ↓ | bpp | s/picture |" in outcome.out
+    assert "warning: FID of fewer than 1000 pictures" in outcome.err
