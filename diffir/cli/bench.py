@@ -94,7 +94,7 @@ def bench(
     from diffir.evaluate.metrics import load_metrics, split_metrics
     from diffir.evaluate.other_restorers import parse_restorer
     from diffir.evaluate.protocol import find_protocol
-    from diffir.evaluate.report import FID_DOUBT, to_json, to_markdown
+    from diffir.evaluate.report import FID_DOUBT, left_out, to_json, to_markdown
     from diffir.evaluate.trials import Plan
     from diffir.restore.device import choose_device
     from diffir.restore.estimates import DEFAULT_FIDELITY
@@ -133,6 +133,8 @@ def bench(
     if place:
         title = f"{folder.name}: {model}"
         place.write(result, Texts(markdown, text, title, command), curves)
+    for line in left_out(result):
+        typer.echo(f"error: {line}", err=True)
     if result.failures:
         raise typer.Exit(1)
 

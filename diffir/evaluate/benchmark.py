@@ -7,10 +7,12 @@ score below it. Pictures come one at a time and only scores are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from diffir.evaluate.bootstrap import differences
 from diffir.evaluate.contenders import AS_COMPRESSED, Version
 from diffir.evaluate.protocol_pixels import as_8bit
 from diffir.evaluate.trials import trials
@@ -18,6 +20,7 @@ from diffir.evaluate.trials import trials
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from diffir.evaluate.bootstrap import Difference
     from diffir.evaluate.fid import FidScores
     from diffir.evaluate.metrics import Measure
     from diffir.evaluate.protocol import Protocol
@@ -72,6 +75,11 @@ class Result:
     def blocks(self) -> tuple[tuple[Row, ...], ...]:
         """The rows of each task."""
         return tuple(tuple(rows) for _, rows in groupby(self.rows, key=lambda row: row.task))
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """As `diffir.evaluate.bootstrap.differences`; every report asks for them."""
+        return differences(self)
 
 
 def run(

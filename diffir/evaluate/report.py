@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import diffir
-from diffir.evaluate.bootstrap import differences
 from diffir.evaluate.fid import ENOUGH
 from diffir.evaluate.tables import curve_table, difference_table, score_table
 
@@ -101,7 +100,7 @@ def to_json(result: Result, *, model: str, command: str, curves: Sequence[Curve]
             }
             for row in result.rows
         ],
-        "differences": [asdict(one) for one in differences(result)],
+        "differences": [asdict(one) for one in result.differences],
         "curves": [asdict(curve) for curve in curves],
         "failures": [asdict(failure) for failure in result.failures],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diffir.evaluate.bootstrap import LEVEL, RESAMPLES, differences
+from diffir.evaluate.bootstrap import LEVEL, RESAMPLES
 from diffir.evaluate.contenders import AS_COMPRESSED
 from diffir.evaluate.metrics import METRICS
 
@@ -49,7 +49,7 @@ def score_table(result: Result) -> Table:
 def difference_table(result: Result) -> Table:
     """Every difference of two rows of a task, with its interval; no rows for a single picture."""
     rows = []
-    for one in differences(result):
+    for one in result.differences:
         who = f"{one.version.label} − {one.minus.label}"  # noqa: RUF001
         gaps = [Cell(_gap(one.intervals[name], name)) for name in result.metrics]
         rows.append((Cell(one.task), Cell(who), *gaps))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SIDE = 64
 MOST = 6
+TILES_AT_ONCE = 256
+"""Through LPIPS, so that the memory does not grow with the picture."""
 
 TileMeasure = Callable[["NDArray[np.uint8]", "NDArray[np.uint8]"], "NDArray[np.float64]"]
 """Distances `(N,)` between tiles `(N,h,w,3)` and those of the original, the original's first."""
@@ -125,13 +127,16 @@ def lpips_of_tiles(device: str) -> TileMeasure:
     network = Lpips("alex").to(device)
 
     def measure(original: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64]:
-        images = (
-            torch.from_numpy(tiles).to(device).permute(0, 3, 1, 2).float() / 255
-            for tiles in (original, other)
-        )
-        with torch.inference_mode():
-            distances: NDArray[np.float64] = network(*images).double().cpu().numpy()
-        return distances
+        found = []
+        for start in range(0, len(original), TILES_AT_ONCE):
+            images = (
+                torch.from_numpy(tiles[start : start + TILES_AT_ONCE]).to(device)
+                for tiles in (original, other)
+            )
+            with torch.inference_mode():
+                scaled = (image.permute(0, 3, 1, 2).float() / 255 for image in images)
+                found.append(network(*scaled).double().cpu().numpy())
+        return np.concatenate(found)
 
     return measure
 

@@ -157,6 +157,7 @@ class TestOtherRestorers:
         assert "|  | crop |" not in outcome.out
         told = "- crop, jpeg-10: 0.png, jpeg-10: expected 64x64 pixels, got 9x9"
         assert told in outcome.out.splitlines()
+        assert told.replace("- ", "error: ", 1) in outcome.err.splitlines()
 
     def test_a_file_that_is_not_there_is_told_before_any_work(self, diffir, folder):
         outcome = diffir("bench", folder, *PLAIN, "--restorer", "fbcnn=absent.pth")
