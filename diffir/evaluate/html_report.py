@@ -104,7 +104,8 @@ def _table(table: Table) -> str:
     about = f'<p class="quiet">{escape(table.about)}</p>\n' if table.about else ""
     body = "\n".join(_row(row, table.names) for row in table.rows)
     return (
-        f'{about}<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f'{about}<div class="wide" role="region" aria-label="table" tabindex="0"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
@@ -131,8 +132,10 @@ def _figures(gallery: Gallery) -> str:
         return ""
     told = (
         f"Previews are WebP at quality {WEBP_QUALITY}, at their own size, cropped to the middle "
-        f"where larger than {LARGEST} pixels. Left out: {gallery.left_out} other trials."
+        f"where larger than {LARGEST} pixels."
     )
+    if gallery.left_out:
+        told += f" Left out: {gallery.left_out} other trials."
     shown = [_figure(figure, number) for number, figure in enumerate(gallery.figures)]
     return "\n".join([f'<p class="quiet">{told}</p>', *shown])
 

@@ -8,6 +8,7 @@ for (const figure of document.querySelectorAll(".compare")) {
   const enlarge = figure.querySelector("input[type=checkbox]");
   const width = Number(stack.dataset.width);
   const height = Number(stack.dataset.height);
+  slide.style.maxWidth = width + "px";
   stack.style.aspectRatio = width + " / " + height;
   const show = () => {
     panels.forEach((panel, index) => {
