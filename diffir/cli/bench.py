@@ -61,6 +61,9 @@ def bench(
             min=0, max=1, help="0 rich to 1 faithful. Repeatable. Without it the default, and 1."
         ),
     ] = None,
+    consistent: Annotated[
+        bool, typer.Option("--consistent/--no-consistent", help="As of `diffir restore`.")
+    ] = True,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only so many pictures, the first ones.")
     ] = None,
@@ -109,7 +112,7 @@ def bench(
     used = str(choose_device(device))
     contenders: list[Contender] = []
     if model != NO_MODEL:
-        ours = load(model, device=device, host=host)
+        ours = load(model, device=device, consistent=consistent, host=host)
         contenders.append(Dialed(model, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
     for text in restorer or ():
         contenders.append(parse_restorer(text, device=used, seconds=time_limit))

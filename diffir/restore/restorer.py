@@ -53,6 +53,7 @@ class Restorer:
             the picture was compressed.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
+        consistent: keep results consistent with their files, where codecs give coefficients.
 
     Raises:
         CheckpointError: a pack was made for another model.
@@ -71,6 +72,7 @@ class Restorer:
         strength: float | None = None,
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
+        consistent: bool = True,
     ) -> None:
         every = (*packs, pack) if pack else tuple(packs)
         extended = {one.card.name: extend(model, one) for one in every}
@@ -88,6 +90,7 @@ class Restorer:
         self.seed = seed
         self.fidelity = fidelity
         self.strength = strength
+        self.consistent = consistent
 
     def __call__(self, picture: Picture) -> Picture:
         """Restore a picture of any size; metadata and alpha ride along."""
@@ -139,7 +142,9 @@ class Restorer:
         whole, inside = on_grid(picture.pixels, picture.codec.grid or (0, 0))
         faithful, rich = (np.zeros(whole.shape, np.float16) for _ in range(2))
         if strength == 0:  # nothing of what the model says would be used
-            return Estimates(picture, faithful[inside], rich[inside], (), tile, told, strength)
+            return Estimates(
+                picture, faithful[inside], rich[inside], (), tile, told, strength, self.consistent
+            )
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
         for place in cut(whole.shape[0], whole.shape[1], tile):
@@ -151,7 +156,9 @@ class Restorer:
         areas = [area for area, _ in shares]
         mean = np.average([share for _, share in shares], axis=0, weights=areas)
         experts = tuple(float(share) for share in mean)
-        return Estimates(picture, faithful[inside], rich[inside], experts, tile, told, strength)
+        return Estimates(
+            picture, faithful[inside], rich[inside], experts, tile, told, strength, self.consistent
+        )
 
     def _run(
         self,
@@ -186,6 +193,7 @@ def load(
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,
+    consistent: bool = True,
     prompts: str = "auto",
     host: Host | None = None,
 ) -> Restorer:
@@ -193,6 +201,8 @@ def load(
 
     Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
     of its codecs; "none" takes none; a pack's name or file takes that one for every picture.
+    With `consistent`, a result compresses to the coefficients of its file again, where that file's
+    codec gives them: JPEG does.
 
     Raises:
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
@@ -214,6 +224,7 @@ def load(
         strength=strength,
         packs=packs,
         pack=pack,
+        consistent=consistent,
     )
 
 
