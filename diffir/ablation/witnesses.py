@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
-from diffir.evaluate.protocol import as_8bit
+from diffir.evaluate.protocol_pixels import as_8bit
 from diffir.pictures.reading import read
 from diffir.train.held_out import busiest_crop
 

@@ -154,7 +154,7 @@ def _pictures(host: Host, folder: Path | None) -> list[Pixels]:
     if folder is None:
         return []  # made when they are needed
 
-    from diffir.evaluate.protocol import as_8bit
+    from diffir.evaluate.protocol_pixels import as_8bit
     from diffir.pictures.reading import read
 
     items = expand([str(folder)], suffixes=suffixes_of(host))[:MOST_PICTURES]

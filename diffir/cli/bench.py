@@ -5,27 +5,26 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from diffir.cli.bench_folder import BenchFolder, Texts
 from diffir.cli.inputs import expand, suffixes_of
 from diffir.host.manager import Host
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from diffir.evaluate.sheet import Strip
-    from diffir.evaluate.trials import Trial
-
 NO_MODEL = "none"
-MOST_STRIPS = 12
-"""A sheet with more rows than that is not looked at."""
 
 
 def bench(
     ctx: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Clean pictures, such as LIVE1.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Clean pictures; or a standard set by name: LIVE1, Classic5, BSDS500, DIV2K, ICB, "
+            "Kodak."
+        ),
+    ],
     task: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,11 +32,28 @@ def bench(
             "all codecs without it."
         ),
     ] = None,
+    curve: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A codec, such as jpeg, or with qualities, jpeg:10,20,40,80: its rate-distortion "
+            "curve, alone and restored. Repeatable."
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help=f"A recipe's name or a weights file; '{NO_MODEL}' for no model.")
     ] = "moe-diffir-tiny",
+    restorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another one, as further rows: NAME=FILE with weights that spandrel knows, or "
+            'NAME="PROGRAM {input} {output}". Repeatable.'
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds that such a program may take for one picture.")
+    ] = 600,
     metrics: Annotated[
-        str, typer.Option(help="Separated by commas.")
+        str, typer.Option(help="Separated by commas; 'fid', too, of 1,000 pictures or more.")
     ] = "psnr,ssim,lpips-alex,lpips-vgg,dists,psnr-b",
     fidelity: Annotated[
         list[float] | None,
@@ -45,12 +61,22 @@ def bench(
             min=0, max=1, help="0 rich to 1 faithful. Repeatable. Without it the default, and 1."
         ),
     ] = None,
+    consistent: Annotated[
+        bool, typer.Option("--consistent/--no-consistent", help="As of `diffir restore`.")
+    ] = True,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Take only so many pictures, the first ones.")
     ] = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option(help="Your folder of standard sets; without it $DIFFIR_DATA."),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="native-rgb, paper-256 or matlab-y-gray: see the page Benchmark.")
+    ] = "native-rgb",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A folder for report.md, report.json and sheet.png."),
+        typer.Option("-o", "--out", help="A folder for reports, a sheet and plots."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not Markdown.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -65,61 +91,67 @@ def bench(
     """
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
-    from diffir.evaluate.metrics import load_metrics
-    from diffir.evaluate.report import to_json, to_markdown
+    from diffir.evaluate.contenders import Contender, Dialed
+    from diffir.evaluate.curves import curves_of, parse_sweep
+    from diffir.evaluate.fid import ENOUGH, FidScores, check_count
+    from diffir.evaluate.metrics import load_metrics, split_metrics
+    from diffir.evaluate.other_restorers import parse_restorer
+    from diffir.evaluate.protocol import find_protocol
+    from diffir.evaluate.report import FID_DOUBT, left_out, to_json, to_markdown
     from diffir.evaluate.trials import Plan
     from diffir.restore.device import choose_device
     from diffir.restore.estimates import DEFAULT_FIDELITY
     from diffir.restore.restorer import load
 
     host: Host = ctx.obj
-    if out is not None:
-        _check_free(out, overwrite=overwrite)
-    items = expand([str(folder)], suffixes=suffixes_of(host))[:limit]
-    plan = Plan(
-        pictures=[item.path for item in items],
-        tasks=select_tasks(host, task or ()),
-        restorer=None if model == NO_MODEL else load(model, device=device, host=host),
-        fidelities=fidelity or (DEFAULT_FIDELITY, 1.0),
-        seed=seed,
-    )
-    measures = load_metrics(metrics.split(","), device=str(choose_device(device)))
-    strips: list[Strip] = []
-    watch = _collector(strips, first=plan.pictures[0], model=model)
-    result = run(plan, measures, watch=watch, progress=sys.stderr.isatty())
+    how = find_protocol(protocol)
+    sweeps = [parse_sweep(text, host) for text in curve or ()]
+    wanted, wants_fid = split_metrics(metrics.split(","))
+    place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
+    pictures = _pictures(folder, sets, host)[:limit]
+    used = str(choose_device(device))
+    contenders: list[Contender] = []
+    if model != NO_MODEL:
+        ours = load(model, device=device, consistent=consistent, host=host)
+        contenders.append(Dialed(model, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
+    for text in restorer or ():
+        contenders.append(parse_restorer(text, device=used, seconds=time_limit))
+    names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
+    plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
+    measures = load_metrics(wanted, device=used, gray=how.gray) if wanted else {}
+    fid = FidScores(device=used) if wants_fid else None
+    if fid and len(pictures) < ENOUGH:
+        check_count(len(pictures))
+        typer.echo(f"warning: {FID_DOUBT}", err=True)
+    if place:
+        count = len(plan.pictures) * len(plan.tasks)
+        place.expect(count, lpips="lpips-alex" in measures, device=used)
+    watch = place.watch if place else None
+    result = run(plan, measures, fid=fid, watch=watch, progress=sys.stderr.isatty())
+    curves = curves_of(result, sweeps)
     command = shlex.join(["diffir", *sys.argv[1:]])
-    markdown = to_markdown(result, model=model, command=command)
-    text = to_json(result, model=model, command=command)
+    markdown = to_markdown(result, command=command, curves=curves)
+    text = to_json(result, model=model, command=command, curves=curves)
     typer.echo(text if as_json else markdown, nl=False)
-    if out is not None:
-        _write(out, {"report.md": markdown, "report.json": text}, strips)
+    if place:
+        title = f"{folder.name}: {model}"
+        place.write(result, Texts(markdown, text, title, command), curves)
+    for line in left_out(result):
+        typer.echo(f"error: {line}", err=True)
+    if result.failures:
+        raise typer.Exit(1)
 
 
-def _collector(strips: list[Strip], *, first: Path, model: str) -> Callable[[Trial], None]:
-    from diffir.evaluate.sheet import trial_strip
+def _pictures(folder: Path, sets: Path | None, host: Host) -> list[Path]:
+    """The files of a folder, or of the standard set of that name where there is no such folder."""
+    from diffir.evaluate.standard_sets import find_set, is_standard
 
-    def watch(trial: Trial) -> None:
-        if trial.path == first and len(strips) < MOST_STRIPS:
-            strips.append(trial_strip(trial, model=model))
-
-    return watch
-
-
-def _check_free(out: Path, *, overwrite: bool) -> None:
-    from diffir.pictures.atomic_file import check_free
-
-    for name in ("report.md", "report.json", "sheet.png"):
-        check_free(out / name, overwrite=overwrite)
-
-
-def _write(out: Path, texts: dict[str, str], strips: list[Strip]) -> None:
-    from io import BytesIO
-
-    from diffir.evaluate.sheet import draw_sheet
-    from diffir.pictures.atomic_file import write_atomically
-
-    for name, text in texts.items():
-        write_atomically(out / name, text.encode(), overwrite=True)
-    sheet = BytesIO()
-    draw_sheet(strips).save(sheet, "PNG")
-    write_atomically(out / "sheet.png", sheet.getvalue(), overwrite=True)
+    suffixes = suffixes_of(host)
+    if folder.exists() or not is_standard(str(folder)):
+        return [item.path for item in expand([str(folder)], suffixes=suffixes)]
+    standard, place = find_set(str(folder), sets)
+    pictures = [item.path for item in expand([str(place)], suffixes=suffixes)]
+    doubts = standard.doubts(len(pictures))
+    if doubts is not None:
+        typer.echo(f"warning: {doubts} ({place})", err=True)
+    return pictures

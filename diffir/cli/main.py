@@ -75,7 +75,7 @@ def build_app(host: Host) -> typer.Typer:
     app.command("inspect")(inspect)
     app.command("degrade")(degrade)
     app.command("bench", cls=BenchOrAblation)(bench)
-    app.command("ablate")(ablate)
+    app.command("ablate", short_help="Train variants of the method, and compare them.")(ablate)
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("convert")(convert)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,6 +44,13 @@ def restore(
         float | None,
         typer.Option(
             min=0, max=1, help="Share of the changes to apply. By how hard the compression was."
+        ),
+    ] = None,
+    consistent: Annotated[
+        bool | None,
+        typer.Option(
+            "--consistent/--no-consistent",
+            help="Compressed again, the result gives the coefficients of the file. On for JPEG.",
         ),
     ] = None,
     codec: Annotated[
@@ -120,6 +129,7 @@ def restore(
         seed=seed,
         fidelity=DEFAULT_FIDELITY if fidelity is None else fidelity,
         strength=strength,
+        consistent=consistent is not False,
         prompts=prompts,
         sampler=sampler,
         blend=blend,
@@ -128,9 +138,8 @@ def restore(
 
     def work(job: Job) -> dict[str, Any]:
         picture = _read(job, host, codec=codec, quality=quality)
-        if dry:
-            return plan_job(job, picture, restorer)
-        return run_job(job, picture, restorer, overwrite=overwrite)
+        done = plan_job if dry else partial(run_job, overwrite=overwrite)
+        return done(job, picture, restorer)
 
     failed = bool(missing)
     with _progress(len(todo), shown=not as_json and not dry) as advance:
@@ -146,7 +155,7 @@ def restore(
                 if as_json:
                     say(record, as_json=True)
             else:
-                say(record, as_json=as_json)
+                say(record, as_json=as_json, asked=bool(consistent))
             advance()
     if failed:
         raise typer.Exit(FAILED)
@@ -206,7 +215,7 @@ def _read(job: Job, host: Host, *, codec: str | None, quality: float | None) -> 
             hint="Give a --quality on that scale.",
         )
     facts = picture.codec.with_user_facts(name=codec, quality=quality, scale=scale)
-    return picture.with_pixels(picture.pixels, codec=facts)
+    return replace(picture, codec=facts)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -34,6 +35,7 @@ def plan_job(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
         "device": str(restorer.device),
         "steps": restorer.steps,
         "fidelity": restorer.fidelity,
+        "consistent": _planned_consistency(picture, restorer),
     }
 
 
@@ -45,7 +47,8 @@ def run_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) 
     check_target(picture, job.target, overwrite=overwrite)  # before the work, not after it
     started = time.perf_counter()
     estimates = restorer.estimate(picture)
-    write(estimates.at(restorer.fidelity), job.target, overwrite=overwrite)
+    restored, consistency = estimates.developed(restorer.fidelity)
+    write(restored, job.target, overwrite=overwrite)
     return {
         **job_record(job, status="restored"),
         **_facts(picture),
@@ -54,9 +57,17 @@ def run_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) 
         "prompts": restorer.pack_for(picture.codec),
         "tile": estimates.tile,
         "fidelity": restorer.fidelity,
+        "consistent": None if consistency is None else asdict(consistency),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_bytes": peak_bytes(restorer.device),
     }
+
+
+def _planned_consistency(picture: Picture, restorer: Restorer) -> dict[str, Any] | None:
+    """As in the record of what was done; how many coefficients are kept is not known yet."""
+    from diffir.restore.consistency import why_not
+
+    return {"kept": None, "reason": why_not(picture)} if restorer.consistent else None
 
 
 def _judged(picture: Picture, told: CodecInfo, strength: float) -> dict[str, Any]:
@@ -98,8 +109,11 @@ def job_record(job: Job, *, status: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def say(record: dict[str, Any], *, as_json: bool) -> None:
-    """Print a record, as JSON or as a line."""
+def say(record: dict[str, Any], *, as_json: bool, asked: bool = False) -> None:
+    """Print a record, as JSON or as a line.
+
+    asked: whether consistency was asked for, so that a line says why it does not apply.
+    """
     if as_json:
         typer.echo(json.dumps(record))
         return
@@ -112,11 +126,22 @@ def say(record: dict[str, Any], *, as_json: bool) -> None:
             line += f", strength {record['strength']:g}"
     if record.get("prompts"):
         line += f", prompts {record['prompts']}"
+    if record.get("consistent"):
+        line += _said_of(record["consistent"], asked=asked)
     if record["status"] == "restored":
         line += f", {record['seconds']:.1f} s"
     elif record["status"] == "planned":
         line += f", {record['tiles']} tiles of {record['tile']} px on {record['device']}"
     typer.echo(line)
+
+
+def _said_of(consistent: dict[str, Any], *, asked: bool) -> str:
+    if consistent["reason"]:
+        return f", consistency does not apply ({consistent['reason']})" if asked else ""
+    kept = consistent["kept"]
+    if kept is None or kept == 1:
+        return ", consistent"
+    return f", consistent but for {1 - kept:.2g} of the coefficients"
 
 
 def _described(record: dict[str, Any]) -> str:

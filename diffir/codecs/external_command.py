@@ -10,23 +10,19 @@ does.
 
 from __future__ import annotations
 
-import re
-import shlex
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffir.codecs.confined_process import Limits, run_confined
+from diffir.codecs.confined_process import Limits
+from diffir.codecs.file_command import run_on_bytes, split_command
 from diffir.contracts.codec import CodecInfo
 from diffir.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from diffir.codecs.exchange_files import Exchange
     from diffir.contracts.codec import CodecSpec, Pixels, Subsampling
 
-_PLACE = re.compile(r"\{(\w*)\}")
 _NOT_RECOGNIZED = "The file is damaged, cut short, or of another format."
 
 
@@ -170,40 +166,6 @@ class ExternalCommandCodec:
     def _run(
         self, command: Sequence[str], data: bytes, *, suffixes: tuple[str, str], **places: str
     ) -> bytes:
-        with tempfile.TemporaryDirectory(prefix="diffir-", ignore_cleanup_errors=True) as private:
-            folder = Path(private)
-            source, target = (folder / f"{n}{s}" for n, s in zip("io", suffixes, strict=True))
-            source.write_bytes(data)
-            filled = {"input": str(source), "output": str(target), **places}
-            words = [_PLACE.sub(lambda m: filled[m[1]], word) for word in command]
-            # The input lies in the folder too, and is not what the program wrote.
-            limits = Limits(self.limits.seconds, bytes=self.limits.bytes + len(data))
-            run_confined(words, folder, limits=limits, who=self._who)
-            if target.is_symlink() or not target.is_file() or not target.stat().st_size:
-                raise CodecError(
-                    f"{self._who}: `{shlex.join(words)}` ended well, but wrote nothing",
-                    hint="Does the command take {output} where it stands?",
-                )
-            return target.read_bytes()
-
-
-def split_command(command: str, *, places: Collection[str]) -> tuple[str, ...]:
-    """The words of a command line, as a shell would see them; placeholders stay in them.
-
-    Raises:
-        CodecError: it is empty, a quote is not closed, or the placeholders are not those expected.
-    """
-    try:
-        words = tuple(shlex.split(command))
-    except ValueError as error:
-        raise CodecError(
-            f"`{command}` is not a command line: {error}", hint="Close its quotes."
-        ) from error
-    found = {name for word in words for name in _PLACE.findall(word)}
-    if not words or found != set(places):
-        wanted, got = (" ".join(f"{{{n}}}" for n in sorted(names)) for names in (places, found))
-        raise CodecError(
-            f"`{command}` must have the placeholders {wanted}, it has {got or 'none'}",
-            hint="Write, for example: cwebp -q {quality} {input} -o {output}",
+        return run_on_bytes(
+            command, data, suffixes=suffixes, limits=self.limits, who=self._who, places=places
         )
-    return words

@@ -13,6 +13,7 @@ from diffir.contracts.codec import CodecInfo, CodecSpec, QualityScale
 
 if TYPE_CHECKING:
     from diffir.contracts.codec import Pixels, Subsampling
+    from diffir.contracts.coefficients import Coefficients
 
 
 class Jpeg:
@@ -40,6 +41,16 @@ class Jpeg:
     def decode(self, data: bytes) -> Pixels:
         """Decompress to `(H,W,3) uint8` RGB."""
         return decode_pixels(data, "JPEG")
+
+    def coefficients(self, data: bytes) -> Coefficients:
+        """Read the quantized coefficients, exactly.
+
+        Raises:
+            CodecError: damaged, or of a kind that is not read: arithmetic coding, 12 bits, CMYK ...
+        """
+        from diffir.codecs.jpeg_coefficients import read_coefficients
+
+        return read_coefficients(data)
 
     def read_info(self, data: bytes) -> CodecInfo:
         """Read tables, chroma format and process; quality is exact where the tables are the IJG's.

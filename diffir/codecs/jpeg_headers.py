@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ from diffir.errors import CodecError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SOI, _EOI, _SOS, _DQT, _APP14 = 0xD8, 0xD9, 0xDA, 0xDB, 0xEE
+_SOI, _EOI, SOS, DQT, _APP14 = 0xD8, 0xD9, 0xDA, 0xDB, 0xEE
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0..7: no length follows
 _NOT_A_FRAME = frozenset({0xC4, 0xC8, 0xCC})  # DHT, JPG, DAC stand between the SOF codes
-_ZIGZAG = tuple(
+_NO_ENTROPY = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+ZIGZAG = tuple(
     sorted(range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8))
 )
 """Natural (row) position of each coefficient in transmission order, figure A.6."""
@@ -21,11 +23,12 @@ _ZIGZAG = tuple(
 
 @dataclass(frozen=True)
 class Component:
-    """One color component: sampling factors across and down, and its table's slot."""
+    """One color component: sampling factors across and down, its table's slot, its identifier."""
 
     across: int
     down: int
     slot: int
+    identifier: int
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,14 @@ def read_jpeg(data: bytes) -> JpegHeader:
     tables: dict[int, tuple[int, ...]] = {}
     frame: tuple[int, bytes] | None = None
     transform: int | None = None
-    for code, payload, end in _segments(data):
-        if code == _DQT:
-            tables.update(_quantization_tables(payload))
+    for code, payload, end in segments(data):
+        if code == DQT:
+            tables.update(quantization_tables(payload))
         elif code == _APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
             transform = payload[11]
         elif 0xC0 <= code <= 0xCF and code not in _NOT_A_FRAME:
             frame = (code & 0xF, payload)
-        elif code == _SOS:
+        elif code == SOS:
             if data.find(b"\xff\xd9", end) < 0:
                 raise CodecError("the JPEG ends without its end-of-image marker: it is cut short")
             break
@@ -102,11 +105,17 @@ def read_jpeg(data: bytes) -> JpegHeader:
     return _header(*frame, tables, transform)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Marker code, payload and end position of each segment, up to the first scan's."""
+def segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker code, payload and end position of each segment, up to the end of the picture.
+
+    Entropy-coded data follows that of a scan (`SOS`); its end is where `scan_end` says.
+
+    Raises:
+        CodecError: damaged, or cut short before the first scan.
+    """
     if data[:2] != b"\xff\xd8":
         raise CodecError("not a JPEG: the start-of-image marker FF D8 is missing")
-    position = 2
+    position, scanned = 2, False
     while position + 4 <= len(data):
         if data[position] != 0xFF:
             raise CodecError(f"a JPEG marker was expected at byte {position}")
@@ -120,13 +129,20 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
         if end > len(data) or end < position + 4:
             break
         yield code, data[position + 4 : end], end
-        if code == _SOS:
-            return
-        position = end
-    raise CodecError("the JPEG ends before its first scan: it is cut short or damaged")
+        scanned = scanned or code == SOS
+        position = scan_end(data, end) if code == SOS else end
+    if not scanned:
+        raise CodecError("the JPEG ends before its first scan: it is cut short or damaged")
 
 
-def _quantization_tables(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+def scan_end(data: bytes, start: int) -> int:
+    """Where the entropy-coded data that starts there ends: at a marker that is no restart."""
+    found = _NO_ENTROPY.search(data, start)
+    return found.start() if found else len(data)
+
+
+def quantization_tables(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The tables of a DQT segment, by slot, in natural order."""
     position = 0
     while position < len(payload):
         size, slot = (2 if payload[position] >> 4 else 1), payload[position] & 0xF
@@ -135,7 +151,7 @@ def _quantization_tables(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]
         if len(raw) < 64 * size:
             raise CodecError(f"quantization table {slot} of the JPEG is cut short")
         table = [0] * 64
-        for order, natural in enumerate(_ZIGZAG):
+        for order, natural in enumerate(ZIGZAG):
             table[natural] = int.from_bytes(raw[order * size : (order + 1) * size], "big")
         yield slot, tuple(table)
         position += 64 * size
@@ -152,7 +168,9 @@ def _header(
         height=int.from_bytes(payload[1:3], "big"),
         precision=payload[0],
         process=process,
-        components=tuple(Component(part[1] >> 4, part[1] & 0xF, part[2]) for part in parts),
+        components=tuple(
+            Component(part[1] >> 4, part[1] & 0xF, part[2], part[0]) for part in parts
+        ),
         tables=tables,
         adobe_transform=transform,
     )

@@ -7,6 +7,9 @@ An implementation must
     return from `decode` exactly the size that went in;
     be deterministic: equal pixels and quality give equal bytes;
     read facts in `read_info` from the bytes alone, and leave `None` what they do not say.
+It may have `coefficients(data)`, which gives what the bytes store of the picture as
+`diffir.contracts.coefficients.Coefficients`, or raises `CodecError`; restored pictures are then
+kept consistent with their file where the user asks for it.
 It may assume that pixels are C-contiguous. It must never write files, start processes, print, or
 keep state between calls: data-loader workers share one codec through pickle. A codec that finds its
 own traces in decoded pixels may have `find_traces` (`TraceFinder`). An encoder that is a

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from diffir.contracts.codec import CodecInfo
+from diffir.errors import CodecError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from diffir.contracts.codec import Codec
+    from diffir.contracts.coefficients import Coefficients
 
     AnyPixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -55,12 +59,37 @@ class ReadsFiles(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """The bytes that a picture was decoded from: nothing is read from them until it is asked for.
+
+    codec: what recognized them. orientation: 1..8, as EXIF has it, of the pixels as stored.
+    """
+
+    codec: Codec
+    data: bytes
+    orientation: int = 1
+
+    def coefficients(self) -> Coefficients:
+        """What the codec stored, before any turn upright.
+
+        Raises:
+            CodecError: the codec does not give it, or not of bytes of this kind.
+        """
+        read = getattr(self.codec, "coefficients", None)
+        if read is None:
+            raise CodecError(f"codec '{self.codec.spec.name}' does not give coefficients")
+        coefficients: Coefficients = read(self.data)
+        return coefficients
+
+
+@dataclass(frozen=True, eq=False)
 class Picture:
     """Pixels `(H,W,3)`, uint8 or uint16, upright, in the file's own color space.
 
     alpha: `(H,W)` of the same dtype, straight (not premultiplied), or None.
     gray: the file had one channel; the three channels of `pixels` are equal, and `write` saves one.
-    codec: how the file was compressed. metadata: ICC, EXIF, XMP, dpi, comment.
+    codec: how the file was compressed. metadata: ICC, EXIF, XMP, dpi, comment. origin: the file's
+    bytes, where a codec recognized them.
     """
 
     pixels: AnyPixels
@@ -68,6 +97,7 @@ class Picture:
     gray: bool = False
     codec: CodecInfo = field(default_factory=CodecInfo.unknown)
     metadata: Metadata = field(default_factory=Metadata)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, str(self.pixels.dtype)
@@ -102,5 +132,9 @@ class Picture:
         return int(self.pixels.shape[1])
 
     def with_pixels(self, pixels: AnyPixels, *, codec: CodecInfo | None = None) -> Picture:
-        """The same picture with other pixels, and with `codec` where given."""
-        return replace(self, pixels=pixels, codec=codec or self.codec)
+        """The same picture with other pixels, and with `codec` where given.
+
+        Pixels of another compression have another origin, or none that is known.
+        """
+        origin = self.origin if codec is None else None
+        return replace(self, pixels=pixels, codec=codec or self.codec, origin=origin)

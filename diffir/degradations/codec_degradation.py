@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from diffir.contracts.picture import Origin
 from diffir.errors import CodecError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class CodecDegradation:
                 bits_per_pixel=8 * len(data) / (picture.height * picture.width),
                 sources={**info.sources, "bits_per_pixel": "bitstream"},
             )
-        return picture.with_pixels(pixels, codec=info)
+        degraded = picture.with_pixels(pixels, codec=info)
+        return replace(degraded, origin=Origin(self.codec, data))
 
     def compress(self, picture: Picture, rng: np.random.Generator) -> bytes:
         """The bytes that `degrade` decodes, for those who want the compressed file itself.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffir.errors import DataError
+from diffir.evaluate.protocol_pixels import LUMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 _PEAK = 255.0
 _BLOCK = 8
 _SSIM_WINDOW = 11
-# ITU-R BT.601 luma of RGB in [0,255], as MATLAB's rgb2ycbcr gives it: 16 (black) to 235 (white).
-_LUMA = np.array([65.481, 128.553, 24.966]) / 255
 
 
 def psnr_rgb(reference: Pixels, other: Pixels) -> float:
@@ -75,8 +74,18 @@ def psnr_b(reference: Pixels, other: Pixels) -> float:
             or columns.
     """
     _check_pair(reference, other, smallest=_BLOCK + 1, metric="PSNR-B")
-    luma = other @ _LUMA
-    return _decibel(_mean_square(reference @ _LUMA - luma) + _blocking_effect(luma))
+    return _psnr_b(reference @ LUMA, other @ LUMA)
+
+
+def psnr_b_gray(reference: Pixels, other: Pixels) -> float:
+    """`psnr_b` of gray pictures: the first of three equal channels is taken as it is."""
+    _check_pair(reference, other, smallest=_BLOCK + 1, metric="PSNR-B")
+    one, two = (pixels[:, :, 0].astype(np.float64) for pixels in (reference, other))
+    return _psnr_b(one, two)
+
+
+def _psnr_b(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return _decibel(_mean_square(reference - other) + _blocking_effect(other))
 
 
 def _blocking_effect(luma: NDArray[np.float64]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffir.errors import DataError, UnknownComponentError
-from diffir.evaluate.fidelity_metrics import psnr_b, psnr_rgb, ssim
+from diffir.evaluate.fidelity_metrics import psnr_b, psnr_b_gray, psnr_rgb, ssim
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,12 +42,25 @@ METRICS: Mapping[str, Metric] = {
 _BY_PIXELS: Mapping[str, Measure] = {"psnr": psnr_rgb, "ssim": ssim, "psnr-b": psnr_b}
 
 
-def load_metrics(names: Iterable[str], *, device: str = "cpu") -> dict[str, Measure]:
+OF_SETS = ("fid",)
+"""What is taken of all pictures of a row at once: `diffir.evaluate.fid`."""
+
+
+def split_metrics(names: Iterable[str]) -> tuple[list[str], bool]:
+    """The metrics of pictures among the names, and whether FID is one of them."""
+    wanted = list(names)
+    return [name for name in wanted if name not in OF_SETS], "fid" in wanted
+
+
+def load_metrics(
+    names: Iterable[str], *, device: str = "cpu", gray: bool = False
+) -> dict[str, Measure]:
     """Functions of (reference, other), both `(H,W,3) uint8` RGB, in the order of `names`.
 
     Args:
         names: of `METRICS`.
         device: where LPIPS and DISTS are computed, as torch names it.
+        gray: pictures have three equal channels, which are luma already.
 
     Raises:
         UnknownComponentError: there is no such metric; the hint names the nearest ones.
@@ -59,10 +72,11 @@ def load_metrics(names: Iterable[str], *, device: str = "cpu") -> dict[str, Meas
         raise DataError("expected one metric or more, got none", hint=_known())
     unknown = next((name for name in wanted if name not in METRICS), None)
     if unknown is not None:
-        near = difflib.get_close_matches(unknown, METRICS, n=2)
+        near = difflib.get_close_matches(unknown, [*METRICS, *OF_SETS], n=2)
         hint = f"Did you mean {' or '.join(near)}?" if near else _known()
         raise UnknownComponentError(f"there is no metric called '{unknown}'", hint=hint)
-    return {name: _BY_PIXELS.get(name) or _Perceptual(name, device) for name in wanted}
+    by_pixels = {**_BY_PIXELS, "psnr-b": psnr_b_gray} if gray else _BY_PIXELS
+    return {name: by_pixels.get(name) or _Perceptual(name, device) for name in wanted}
 
 
 class _Perceptual:
@@ -103,4 +117,4 @@ class _Perceptual:
 
 
 def _known() -> str:
-    return f"Known: {', '.join(METRICS)}."
+    return f"Known: {', '.join([*METRICS, *OF_SETS])}."

@@ -1,4 +1,4 @@
-"""A benchmark's result as a Markdown table for readers and as JSON for programs.
+"""A benchmark's result as Markdown for readers and as JSON for programs.
 
 Writing files is the command line's business: both functions return text.
 """
@@ -8,18 +8,22 @@ from __future__ import annotations
 import json
 import math
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import diffir
-from diffir.evaluate.metrics import METRICS
-from diffir.evaluate.protocol import NATIVE_RGB
+from diffir.evaluate.fid import ENOUGH
+from diffir.evaluate.tables import curve_table, difference_table, score_table
 
 if TYPE_CHECKING:
-    from diffir.evaluate.benchmark import Result, Row
-    from diffir.evaluate.metrics import Metric
+    from collections.abc import Sequence
 
+    from diffir.evaluate.benchmark import Result
+    from diffir.evaluate.curves import Curve
+    from diffir.evaluate.tables import Table
+
+FID_DOUBT = f"FID of fewer than {ENOUGH} pictures is too high and mostly noise: do not rank by it."
 _PACKAGES = ("av", "kornia", "numpy", "pillow", "torch")
 
 
@@ -34,27 +38,37 @@ def versions() -> dict[str, str]:
     return found
 
 
-def to_markdown(result: Result, *, model: str, command: str) -> str:
+def taken_how(result: Result) -> str:
+    """Protocol, number of pictures and seed, in sentences."""
+    how = result.protocol
+    count = len(result.pictures)
+    doubt = f" {FID_DOUBT}" if result.rows[0].fid is not None and count < ENOUGH else ""
+    return f"Protocol {how.name}: {how.summary}. {count} pictures, seed {result.seed}.{doubt}"
+
+
+def left_out(result: Result) -> list[str]:
+    """One line for each restorer that failed at a task."""
+    return [f"{one.restorer}, {one.task}: {one.message}" for one in result.failures]
+
+
+def to_markdown(result: Result, *, command: str, curves: Sequence[Curve] = ()) -> str:
     """A table with one block per task; in each, the best figure of a column is bold.
 
     Args:
         result: of `diffir.evaluate.benchmark.run`.
-        model: the restorer's name, as rows show it.
         command: what was run, so that it can be run again.
+        curves: rate-distortion curves of the same result.
     """
-    headings = [_heading(METRICS[name]) for name in result.metrics]
-    header = ["task", "picture", *headings, "bpp", "s/picture"]
-    lines = [_line(header), _line(["---", "---", *["---:"] * (len(header) - 2)])]
-    for _, group in groupby(result.rows, key=lambda row: row.task):
-        lines += _block(list(group), result.metrics, model)
     about = ", ".join(f"{name} {number}" for name, number in versions().items())
+    failed = [f"- {line}" for line in left_out(result)]
     return "\n".join(
         [
-            f"Protocol {result.protocol}: {NATIVE_RGB.summary}. "
-            f"{len(result.pictures)} pictures, seed {result.seed}.",
+            taken_how(result),
             "",
-            *lines,
-            "",
+            *_markdown(score_table(result)),
+            *_markdown(difference_table(result)),
+            *_markdown(curve_table(curves)),
+            *(["Left out, because a restorer failed:", "", *failed, ""] if failed else []),
             f"`{command}`",
             "",
             f"{about}.",
@@ -63,10 +77,10 @@ def to_markdown(result: Result, *, model: str, command: str) -> str:
     )
 
 
-def to_json(result: Result, *, model: str, command: str) -> str:
+def to_json(result: Result, *, model: str, command: str, curves: Sequence[Curve] = ()) -> str:
     """Everything, with each picture's scores; figures that are not finite are null."""
     content: dict[str, Any] = {
-        "protocol": result.protocol,
+        "protocol": result.protocol.name,
         "model": model,
         "command": command,
         "seed": result.seed,
@@ -76,58 +90,35 @@ def to_json(result: Result, *, model: str, command: str) -> str:
         "rows": [
             {
                 "task": row.task,
-                "fidelity": row.fidelity,
+                "restorer": row.version.restorer,
+                "fidelity": row.version.fidelity,
                 "bits_per_pixel": row.bits_per_pixel,
                 "seconds": row.seconds,
-                "mean": {name: _finite(row.mean(name)) for name in result.metrics},
-                "per_picture": {
-                    name: [_finite(score) for score in row.scores[name]] for name in result.metrics
-                },
+                **({} if row.fid is None else {"fid": row.fid}),
+                "mean": {name: row.mean(name) for name in result.metrics},
+                "per_picture": {name: list(row.scores[name]) for name in result.metrics},
             }
             for row in result.rows
         ],
+        "differences": [asdict(one) for one in result.differences],
+        "curves": [asdict(curve) for curve in curves],
+        "failures": [asdict(failure) for failure in result.failures],
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def _block(rows: list[Row], metrics: tuple[str, ...], model: str) -> list[str]:
-    lines = []
-    for row in rows:
-        cells = [row.task if row.fidelity is None else "", _label(row, model)]
-        for name in metrics:
-            text = _figure(row.mean(name), name)
-            cells.append(f"**{text}**" if _is_best(row, rows, name) else text)
-        cells.append(_optional(row.bits_per_pixel if row.fidelity is None else None, 3))
-        cells.append(_optional(row.seconds, 2))
-        lines.append(_line(cells))
-    return lines
+def _markdown(table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    rule = ["---"] * table.names + ["---:"] * (len(table.header) - table.names)
+    rows = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in (table.header, rule, *rows)]
+    return [*([table.about, ""] if table.about else []), *lines, ""]
 
 
-def _is_best(row: Row, rows: list[Row], metric: str) -> bool:
-    means = [other.mean(metric) for other in rows]
-    best = max if METRICS[metric].more_is_better else min
-    return len(rows) > 1 and row.mean(metric) == best(means)
-
-
-def _heading(metric: Metric) -> str:
-    return f"{metric.heading} {'↑' if metric.more_is_better else '↓'}"
-
-
-def _label(row: Row, model: str) -> str:
-    return "as compressed" if row.fidelity is None else f"{model}, fidelity {row.fidelity:g}"
-
-
-def _figure(value: float, metric: str) -> str:
-    return f"{value:.{METRICS[metric].digits}f}"
-
-
-def _optional(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

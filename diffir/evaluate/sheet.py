@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from diffir.errors import DataError
-from diffir.evaluate.protocol import as_8bit
+from diffir.evaluate.protocol_pixels import as_8bit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,11 +69,11 @@ def draw_sheet(strips: Sequence[Strip], *, crop: int = 192, zoom: int = 2) -> Im
     return sheet
 
 
-def trial_strip(trial: Trial, *, model: str) -> Strip:
-    """The strip of one benchmark trial: degraded, restored at each fidelity, original."""
+def trial_strip(trial: Trial) -> Strip:
+    """The strip of one benchmark trial: degraded, each restored version, original."""
     bits = trial.degraded.codec.bits_per_pixel
     degraded = trial.task if bits is None else f"{trial.task}, {bits:.2f} bpp"
-    restored = {f"{model}, fidelity {f:g}": picture for f, picture in trial.restored.items()}
+    restored = {version.label: picture for version, picture in trial.restored.items()}
     return Strip({degraded: trial.degraded, **restored, "original": trial.reference})
 
 

@@ -1,6 +1,7 @@
-"""One task on one picture: degrade it, restore it, keep both beside the original.
+"""One task on one picture: degrade it, restore it, keep all beside the original.
 
-    path -> reference -> task.degrade -> degraded -> restorer.estimate -> .at(fidelity) -> restored
+    path -> source -> task.degrade -> view -> degraded -> each contender -> restored
+               '-------------------> view -> reference
 
 Pictures are read one at a time; what is not kept by the caller is gone with the next trial.
 """
@@ -8,11 +9,13 @@ Pictures are read one at a time; what is not kept by the caller is gone with the
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from diffir.errors import DataError
-from diffir.evaluate.protocol import NATIVE_RGB, as_8bit
+from diffir.errors import DataError, DiffirError
+from diffir.evaluate.contenders import Version
+from diffir.evaluate.protocol import NATIVE_RGB
+from diffir.evaluate.protocol_pixels import as_8bit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from diffir.contracts.picture import Picture
+    from diffir.evaluate import protocol as protocols
+    from diffir.evaluate.contenders import Contender
 
 
 class Task(Protocol):
@@ -36,37 +41,21 @@ class Task(Protocol):
         ...
 
 
-class Estimates(Protocol):
-    """What one run of a restorer found; the fidelity is chosen afterwards."""
-
-    def at(self, fidelity: float) -> Picture:
-        """The restored picture: 0 is the richest, 1 the most faithful."""
-        ...
-
-
-class Restorer(Protocol):
-    """Restores one picture; `diffir.Restorer` is one."""
-
-    def estimate(self, picture: Picture) -> Estimates:
-        """Run the model once."""
-        ...
-
-
 @dataclass(frozen=True)
 class Plan:
     """What to run: every task on every picture.
 
-    pictures: files of clean pictures. restorer: `None` measures the degraded pictures alone.
-    fidelities: at which the restored pictures are taken, from one run.
+    pictures: files of clean pictures. contenders: none measures the degraded pictures alone.
+    protocol: how figures are taken. seed: of the levels and shifts drawn.
 
     Raises:
-        DataError: no picture, no task, or two tasks of one name.
+        DataError: no picture, no task, or two tasks or two contenders of one name.
     """
 
     pictures: Sequence[Path]
     tasks: Sequence[Task]
-    restorer: Restorer | None
-    fidelities: Sequence[float] = (1.0,)
+    contenders: Sequence[Contender] = ()
+    protocol: protocols.Protocol = NATIVE_RGB
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -81,22 +70,29 @@ class Plan:
                 f"expected one task or more, each once, got {', '.join(names) or 'none'}",
                 hint="Name tasks such as jpeg-10 or webp-5.",
             )
+        restorers = [one.name for one in self.contenders]
+        if len(set(restorers)) < len(restorers):
+            raise DataError(
+                f"expected restorers of different names, got {', '.join(restorers)}",
+                hint="Rows are told apart by these names: choose others.",
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """One task on one picture. All pictures have 8 bits and one size.
 
-    restored: by fidelity, empty without a restorer. seconds: what the restorer took for all of
-    them, on the wall clock; `None` without a restorer.
+    restored: by who made them; seconds: by contender, of all its versions, on the wall clock.
+    failures: by contender that could not do it; it is not asked again for this task.
     """
 
     task: str
     path: Path
     reference: Picture
     degraded: Picture
-    restored: Mapping[float, Picture]
-    seconds: float | None
+    restored: Mapping[Version, Picture] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[str, DiffirError] = field(default_factory=dict)
 
 
 def trials(plan: Plan) -> Iterator[Trial]:
@@ -105,38 +101,50 @@ def trials(plan: Plan) -> Iterator[Trial]:
     Raises:
         PictureError: a file cannot be read.
         CodecError: a codec refused a picture.
-        DataError: a degradation or the restorer changed the size.
+        DataError: a degradation changed the size.
     """
     from diffir.pictures.reading import read
 
+    protocol = plan.protocol
+    left_out: set[tuple[str, str]] = set()
     for index, path in enumerate(plan.pictures):
-        reference = NATIVE_RGB.reference(read(path))
+        source = protocol.reference(read(path))
+        reference = protocol.view(source)
         for task in plan.tasks:
-            rng = NATIVE_RGB.random(plan.seed, task=task.name, picture=index)
-            degraded = task.degrade(reference, rng)
-            restored, seconds = _restore(plan, degraded)
-            for picture in (degraded, *restored.values()):
-                _check_size(picture, reference, f"{path.name}, {task.name}")
-            yield Trial(task.name, path, reference, degraded, restored, seconds)
+            rng = protocol.random(plan.seed, task=task.name, picture=index)
+            degraded = task.degrade(source, rng)
+            _check_size(degraded, source, f"{path.name}, {task.name}")
+            trial = Trial(task.name, path, reference, protocol.view(degraded))
+            asked = [one for one in plan.contenders if (task.name, one.name) not in left_out]
+            trial = _restored(trial, asked)
+            left_out.update((task.name, name) for name in trial.failures)
+            yield trial
 
 
-def _restore(plan: Plan, degraded: Picture) -> tuple[dict[float, Picture], float | None]:
-    if plan.restorer is None:
-        return {}, None
-    start = time.perf_counter()
-    estimates = plan.restorer.estimate(degraded)
-    restored = {fidelity: estimates.at(fidelity) for fidelity in plan.fidelities}
-    seconds = time.perf_counter() - start
-    return {
-        fidelity: picture.with_pixels(as_8bit(picture.pixels))
-        for fidelity, picture in restored.items()
-    }, seconds
+def _restored(trial: Trial, contenders: Sequence[Contender]) -> Trial:
+    restored: dict[Version, Picture] = {}
+    seconds: dict[str, float] = {}
+    failures: dict[str, DiffirError] = {}
+    for contender in contenders:
+        start = time.perf_counter()
+        try:
+            made = contender.restore(trial.degraded)
+            for picture in made.values():
+                _check_size(picture, trial.degraded, f"{trial.path.name}, {trial.task}")
+        except DiffirError as error:
+            failures[contender.name] = error
+            continue
+        seconds[contender.name] = time.perf_counter() - start
+        for fidelity, picture in made.items():
+            rounded = picture.with_pixels(as_8bit(picture.pixels))
+            restored[Version(contender.name, fidelity)] = rounded
+    return replace(trial, restored=restored, seconds=seconds, failures=failures)
 
 
-def _check_size(picture: Picture, reference: Picture, place: str) -> None:
-    if picture.pixels.shape != reference.pixels.shape:
+def _check_size(picture: Picture, expected: Picture, place: str) -> None:
+    if picture.pixels.shape != expected.pixels.shape:
         raise DataError(
-            f"{place}: expected {reference.width}x{reference.height} pixels, "
+            f"{place}: expected {expected.width}x{expected.height} pixels, "
             f"got {picture.width}x{picture.height}",
             hint="Degradations and restorers keep the size of a picture.",
         )

@@ -70,7 +70,7 @@ def metric_weights(name: MetricName) -> Path:
     Raises:
         CheckpointError: it has not been fetched yet.
     """
-    path = _weights_path(name)
+    path = weights_path(name)
     if not path.is_file():
         raise CheckpointError(f"the weights of {name} are not at {path}", hint=FETCH_HINT)
     return path
@@ -111,9 +111,9 @@ def fetch(archives: Path | None = None) -> tuple[Path, ...]:
         lpips = checked_archive(archives, LPIPS_ARCHIVE)
         dists = checked_archive(archives, DISTS_ARCHIVE)
         return (
-            _save("lpips-alex", lpips_tensors(lpips, "alex")),
-            _save("lpips-vgg", lpips_tensors(lpips, "vgg")),
-            _save("dists", dists_tensors(dists)),
+            save_weights("lpips-alex", lpips_tensors(lpips, "alex")),
+            save_weights("lpips-vgg", lpips_tensors(lpips, "vgg")),
+            save_weights("dists", dists_tensors(dists)),
         )
 
 
@@ -154,12 +154,14 @@ def _download(folder: Path, *archives: Archive) -> None:
         )
 
 
-def _weights_path(name: MetricName) -> Path:
+def weights_path(name: str) -> Path:
+    """Where the weights of a network are kept, whether they are there or not."""
     return cache_folder() / "metrics" / f"{name}.safetensors"
 
 
-def _save(name: MetricName, tensors: dict[str, Tensor]) -> Path:
-    path = _weights_path(name)
+def save_weights(name: str, tensors: dict[str, Tensor]) -> Path:
+    """Keep tensors in the cache, whole or not at all; the file."""
+    path = weights_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     # One scratch file per process: two that fetch at once must not write into each other's.
     scratch = path.with_suffix(f".{os.getpid()}.part")

@@ -80,6 +80,11 @@ def _find(exif: bytes) -> _Entry | None:
     return None
 
 
+def turn_back(samples: AnyPixels, orientation: int) -> AnyPixels:
+    """Undo `turn_upright`: a view of upright samples as the file stores them."""
+    return turn_upright(samples, {6: 8, 8: 6}.get(orientation, orientation))
+
+
 def turn_upright(samples: AnyPixels, orientation: int) -> AnyPixels:
     """Turn and mirror `(H,W,C)` samples, stored under an EXIF orientation, to stand upright.
 

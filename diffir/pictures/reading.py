@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from diffir.contracts.codec import CodecInfo
-from diffir.contracts.picture import Metadata, Picture, ReadsFiles
+from diffir.contracts.picture import Metadata, Origin, Picture, ReadsFiles
 from diffir.errors import CodecError, PictureError, UnsupportedPictureError
 from diffir.pictures.limits import check_size
 from diffir.pictures.orientation import upright_exif
@@ -83,7 +83,8 @@ def read_bytes(data: bytes, *, name: str, host: Host | None = None) -> Picture:
     else:
         raise _unknown(data, name)
     picture = picture_of(decoded.samples, codec=_info(codec, data), metadata=decoded.metadata)
-    return _with_traces(picture, host)
+    origin = None if codec is None else Origin(codec, data, decoded.orientation)
+    return _with_traces(replace(picture, origin=origin), host)
 
 
 def _default_host() -> Host:

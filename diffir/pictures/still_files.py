@@ -38,10 +38,14 @@ TIFF_ORIENTATION = 274
 
 
 class Still(NamedTuple):
-    """Upright samples `(H,W,C)`, C from 1 to 4, and the metadata beside them."""
+    """Upright samples `(H,W,C)`, C from 1 to 4, the metadata beside them, and how they were stored.
+
+    orientation: 1..8, as EXIF has it, of the samples in the file.
+    """
 
     samples: AnyPixels
     metadata: Metadata
+    orientation: int = 1
 
 
 def still_format(data: bytes) -> str | None:
@@ -147,7 +151,8 @@ def _decoded(image: ImageFile, data: bytes, name: str) -> Still:
         orientation = stored_orientation
     else:
         samples = samples_of(image, name=name)
-    return Still(turn_upright(samples, orientation), _described(metadata, image.mode, name))
+    described = _described(metadata, image.mode, name)
+    return Still(turn_upright(samples, orientation), described, orientation)
 
 
 def _described(metadata: Metadata, mode: str, name: str) -> Metadata:

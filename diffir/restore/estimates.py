@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from diffir.restore.consistency import Consistency, make_consistent
 from diffir.restore.tensors import add_residual
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Estimates:
     faithful, rich: `(H,W,3) float16`, in units of the full range. experts: mean share of each
     expert prompt, none where no expert was asked. tile: side of the tiles in the end, in pixels.
     told: what the model was told of the codec. strength: share of the differences that is let
-    through, in [0,1].
+    through, in [0,1]. consistent: whether pictures are kept consistent with their files.
     """
 
     picture: Picture
@@ -41,9 +42,18 @@ class Estimates:
     tile: int
     told: CodecInfo
     strength: float = 1.0
+    consistent: bool = False
 
     def at(self, fidelity: float = DEFAULT_FIDELITY) -> Picture:
         """The picture at a setting of the dial: 0 is rich, 1 is faithful; no second run.
+
+        Raises:
+            ValueError: `fidelity` is not in [0,1].
+        """
+        return self.developed(fidelity)[0]
+
+    def developed(self, fidelity: float) -> tuple[Picture, Consistency | None]:
+        """The picture as from `at`, and what came of its consistency where that was asked for.
 
         Raises:
             ValueError: `fidelity` is not in [0,1].
@@ -59,4 +69,9 @@ class Estimates:
             restored[rows] = add_residual(
                 self.picture.pixels[rows], residual, gray=self.picture.gray
             )
-        return self.picture.with_pixels(restored)
+        picture = self.picture.with_pixels(restored)
+        if not self.consistent:
+            return picture, None
+        if self.strength == 0:  # a good picture comes back as it is
+            return picture, Consistency(None, "nothing was changed")
+        return make_consistent(picture)

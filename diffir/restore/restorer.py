@@ -58,6 +58,7 @@ class Restorer:
         pack: one that serves every picture instead, whatever its codec.
         blend: what of neighboring tiles is blended: their "pixels", once each is restored; or the
             "latents" of the whole picture, at every step of sampling.
+        consistent: keep results consistent with their files, where codecs give coefficients.
 
     Raises:
         CheckpointError: a pack was made for another model.
@@ -77,6 +78,7 @@ class Restorer:
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
         blend: Blend = "pixels",
+        consistent: bool = True,
     ) -> None:
         every = (*packs, pack) if pack else tuple(packs)
         extended = {one.card.name: extend(model, one) for one in every}
@@ -95,6 +97,7 @@ class Restorer:
         self.fidelity = fidelity
         self.strength = strength
         self.blend = blend
+        self.consistent = consistent
 
     def __call__(self, picture: Picture) -> Picture:
         """Restore a picture of any size; metadata and alpha ride along."""
@@ -146,7 +149,9 @@ class Restorer:
         whole, inside = on_grid(picture.pixels, picture.codec.grid or (0, 0))
         faithful, rich = (np.zeros(whole.shape, np.float16) for _ in range(2))
         if strength == 0:  # nothing of what the model says would be used
-            return Estimates(picture, faithful[inside], rich[inside], (), tile, told, strength)
+            return Estimates(
+                picture, faithful[inside], rich[inside], (), tile, told, strength, self.consistent
+            )
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
         side = tile
@@ -161,7 +166,9 @@ class Restorer:
         areas = [area for area, _ in shares]
         mean = np.average([share for _, share in shares], axis=0, weights=areas)
         experts = tuple(float(share) for share in mean)
-        return Estimates(picture, faithful[inside], rich[inside], experts, tile, told, strength)
+        return Estimates(
+            picture, faithful[inside], rich[inside], experts, tile, told, strength, self.consistent
+        )
 
     def _run(
         self,
@@ -198,6 +205,7 @@ def load(
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,
+    consistent: bool = True,
     prompts: str = "auto",
     sampler: Algorithm | None = None,
     blend: Blend = "pixels",
@@ -210,6 +218,8 @@ def load(
 
     Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
     of its codecs; "none" takes none; a pack's name or file takes that one for every picture.
+    With `consistent`, a result compresses to the coefficients of its file again, where that file's
+    codec gives them: JPEG does.
 
     Raises:
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
@@ -234,6 +244,7 @@ def load(
         packs=packs,
         pack=pack,
         blend=blend,
+        consistent=consistent,
     )
 
 

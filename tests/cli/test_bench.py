@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +50,7 @@ def test_reports_in_a_folder(diffir, folder, tmp_path):
     assert "jpeg-10" in (tmp_path / "out" / "report.md").read_text()
     assert json.loads((tmp_path / "out" / "report.json").read_text())["model"] == "none"
     assert read(tmp_path / "out" / "sheet.png").width > 100
+    assert "<title>clean: none</title>" in (tmp_path / "out" / "report.html").read_text()
     again = diffir(*words)
     assert again.code == 1
     assert "report.md" in again.err
@@ -64,3 +67,137 @@ def test_a_folder_without_pictures(diffir, tmp_path):
     outcome = diffir("bench", tmp_path, *PLAIN)
     assert outcome.code == 1
     assert "no picture in" in outcome.err
+
+
+def test_a_protocol_by_name(diffir, folder):
+    words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "--protocol", "matlab-y-gray")
+    assert json.loads(diffir(*words, "--json").out)["protocol"] == "matlab-y-gray"
+    assert diffir(*words).out.startswith("Protocol matlab-y-gray: native size; color pictures")
+
+
+class TestStandardSets:
+    """Two drawn pictures called Kodak."""
+
+    @pytest.fixture
+    def data(self, folder, monkeypatch):
+        monkeypatch.delenv("DIFFIR_DATA", raising=False)
+        folder.rename(folder.with_name("KODAK_24"))
+        return folder.parent
+
+    def test_by_name_with_a_warning_about_the_count(self, diffir, data):
+        outcome = diffir("bench", "kodak", "--sets", data, *PLAIN, "--task", "jpeg-10", "--json")
+        assert outcome.code == 0
+        assert json.loads(outcome.out)["pictures"] == ["0.png", "1.png"]
+        assert "warning: Kodak has 24 pictures, found 2" in outcome.err
+
+    def test_the_variable(self, diffir, data, monkeypatch):
+        monkeypatch.setenv("DIFFIR_DATA", str(data))
+        assert diffir("bench", "Kodak", *PLAIN, "--task", "jpeg-10").code == 0
+
+    def test_neither(self, diffir, data):
+        outcome = diffir("bench", "Kodak", *PLAIN)
+        assert outcome.code == 1
+        assert "'Kodak' is neither a folder nor is it said where Kodak lies" in outcome.err
+
+    def test_a_folder_of_that_name_comes_first(self, diffir, data, monkeypatch):
+        monkeypatch.chdir(data)
+        (data / "KODAK_24").rename(data / "kodak")
+        outcome = diffir("bench", "kodak", *PLAIN, "--task", "jpeg-10")
+        assert (outcome.code, outcome.err) == (0, "")
+
+
+class TestCurves:
+    def test_of_two_codecs(self, diffir, folder, tmp_path, tiny_weights):
+        words = ("bench", folder, "--model", tiny_weights, "--metrics", "psnr", "--limit", 1)
+        words += ("--curve", "jpeg:10,20,40,80", "--curve", "webp:5,20,40,80", "-o", tmp_path / "o")
+        outcome = diffir(*words)
+        assert outcome.code == 0, outcome.err
+        assert "| jpeg-10 | as compressed |" in outcome.out
+        assert f"| webp + {tiny_weights}, fidelity 1 | PSNR dB |" in outcome.out
+        curves = json.loads((tmp_path / "o" / "report.json").read_text())["curves"]
+        assert len(curves) == 2 * 3
+        assert len(curves[0]["points"]) == 4
+        assert read(tmp_path / "o" / "curve-psnr.png").width == 640
+
+    def test_a_codec_that_is_not_there(self, diffir, folder):
+        outcome = diffir("bench", folder, *PLAIN, "--curve", "jpg")
+        assert outcome.code == 1
+        assert "jpg" in outcome.err
+
+
+def test_worst_tiles_by_lpips_where_it_is_measured(diffir, folder, tmp_path, tiny_weights, lpips):
+    words = ("bench", folder, "--model", tiny_weights, "--metrics", "lpips-alex", "--limit", 1)
+    assert diffir(*words, "--task", "webp-80", "-o", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "By squared error" in page
+    assert "By LPIPS-Alex" in page
+
+
+class TestOtherRestorers:
+    PROGRAM = "from PIL import Image; import sys; Image.open(sys.argv[1]).{}.save(sys.argv[2])"
+
+    def _restorer(self, name, what):
+        words = [sys.executable, "-c", self.PROGRAM.format(what), "{input}", "{output}"]
+        return f"--restorer={name}={shlex.join(words)}"
+
+    def test_rows_and_differences(self, diffir, folder):
+        words = (*PLAIN, "--task", "jpeg-10", self._restorer("same", "copy()"), "--json")
+        report = json.loads(diffir("bench", folder, *words).out)
+        untouched, same = report["rows"]
+        assert (same["restorer"], same["fidelity"]) == ("same", None)
+        assert same["mean"] == untouched["mean"]
+        gap = {"mean": 0.0, "low": 0.0, "high": 0.0}
+        assert report["differences"][0]["intervals"]["psnr"] == gap
+
+    def test_one_that_changes_the_size_leaves_the_others_their_rows(self, diffir, folder):
+        crop, copy = self._restorer("crop", "crop((0, 0, 9, 9))"), self._restorer("copy", "copy()")
+        outcome = diffir("bench", folder, *PLAIN, "--task", "jpeg-10", crop, copy)
+        assert outcome.code == 1
+        assert "|  | copy |" in outcome.out
+        assert "|  | crop |" not in outcome.out
+        told = "- crop, jpeg-10: 0.png, jpeg-10: expected 64x64 pixels, got 9x9"
+        assert told in outcome.out.splitlines()
+        assert told.replace("- ", "error: ", 1) in outcome.err.splitlines()
+
+    def test_a_file_that_is_not_there_is_told_before_any_work(self, diffir, folder):
+        outcome = diffir("bench", folder, *PLAIN, "--restorer", "fbcnn=absent.pth")
+        assert outcome.code == 1
+        assert outcome.out == ""
+        assert "absent.pth" in outcome.err
+
+
+def test_fid_without_its_weights(diffir, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    outcome = diffir("bench", folder, "--model", "none", "--metrics", "fid", "--task", "jpeg-10")
+    assert outcome.code == 1
+    assert "FID needs the weights of its Inception network" in outcome.err
+    assert "diffir fetch-metrics --inception FILE" in outcome.err
+
+
+def test_weights_of_fid_are_taken_with_their_checksum(diffir, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from diffir.perceptual.inception import build_network
+
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    save_file(build_network().state_dict(), tmp_path / "own.safetensors")
+    outcome = diffir("fetch-metrics", "--inception", tmp_path / "own.safetensors")
+    assert outcome.code == 0
+    assert "inception.safetensors\nsha256 of own.safetensors: " in outcome.out
+    assert "this is not pt_inception-2015-12-05-6726825d.pth" in outcome.err
+
+
+def test_fid_of_one_picture_is_refused_before_any_work(diffir, folder, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from diffir.perceptual.inception import build_network
+
+    monkeypatch.setenv("DIFFIR_CACHE", str(tmp_path / "cache"))
+    save_file(build_network().state_dict(), tmp_path / "own.safetensors")
+    diffir("fetch-metrics", "--inception", tmp_path / "own.safetensors")
+    words = ("bench", folder, "--model", "none", "--metrics", "fid", "--task", "jpeg-10")
+    assert "FID needs two pictures or more, got 1" in diffir(*words, "--limit", 1).err
+    outcome = diffir(*words)
+    assert outcome.code == 0
+    assert "| task | picture | FID ↓ | bpp | s/picture |" in outcome.out
+    assert "warning: FID of fewer than 1000 pictures" in outcome.err

@@ -67,6 +67,7 @@ class TestWork:
     def test_the_dial(self, restore, shots, tmp_path):
         for fidelity in ("0", "0.5", "1"):
             options = ("-o", tmp_path / f"{fidelity}.png", "--fidelity", fidelity)
+            options += ("--no-consistent",)  # which would keep the dial from being linear
             assert restore(shots / "a.jpg", *options).code == 0
         rich, middle, faithful = (
             read(tmp_path / f"{name}.png").pixels.astype(int) for name in ("0", "0.5", "1")
@@ -255,3 +256,44 @@ class TestGuard:
         (record,) = records(outcome)
         assert record["told"]["codec"] == "jpeg"
         assert record["strength"] == 1
+
+
+class TestConsistent:
+    def test_the_record_says_how_much_is_kept(self, restore, shots, tmp_path):
+        target = tmp_path / "out.png"
+        (row,) = records(restore(shots / "a.jpg", "-o", target, "--consistent", "--json"))
+        assert row["consistent"] == {"kept": 1.0, "reason": None}
+        jpeg = default_host().codec("jpeg")
+        again = jpeg.coefficients(jpeg.encode(read(target).pixels, 10))
+        expected = jpeg.coefficients((shots / "a.jpg").read_bytes())
+        for one, other in zip(again.planes, expected.planes, strict=True):
+            np.testing.assert_array_equal(one.levels, other.levels)
+
+    def test_so_does_the_line(self, restore, shots, tmp_path):
+        said = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--consistent").out
+        assert ", consistent, " in said
+        planned = restore(shots / "a.jpg", "-o", tmp_path / "x.png", "--consistent", "--plan").out
+        assert ", consistent, 1 tiles" in planned
+
+    def test_other_files_are_restored_all_the_same(self, restore, shots, tmp_path):
+        write(Picture(scene()), shots / "c.png")
+        outcome = restore(shots / "c.png", "-o", tmp_path / "out.png", "--consistent")
+        assert outcome.code == 0
+        assert ", consistency does not apply (no codec recognized the file)" in outcome.out
+
+    def test_what_is_missed_is_said(self, restore, shots, tmp_path):
+        (shots / "a.jpg").write_bytes(default_host().codec("jpeg").encode(scene(), 100))
+        words = ("-o", tmp_path / "out.png", "--consistent", "--strength", "1")
+        assert ", consistent but for 0." in restore(shots / "a.jpg", *words).out
+
+    def test_on_unless_refused(self, restore, shots, tmp_path):
+        (row,) = records(restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--json"))
+        assert row["consistent"]["kept"] == 1
+        words = ("--no-consistent", "--overwrite", "--json")
+        (row,) = records(restore(shots / "a.jpg", "-o", tmp_path / "out.png", *words))
+        assert row["consistent"] is None
+
+    def test_nobody_asked(self, restore, shots, tmp_path):
+        write(Picture(scene()), shots / "c.png")
+        outcome = restore(shots / "c.png", "-o", tmp_path / "out.png")
+        assert "consisten" not in outcome.out

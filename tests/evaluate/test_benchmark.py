@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
 from diffir.errors import DataError
 from diffir.evaluate.benchmark import run
+from diffir.evaluate.contenders import AS_COMPRESSED, Dialed, Undialed, Version
 from diffir.evaluate.fidelity_metrics import psnr_rgb
 from diffir.evaluate.metrics import load_metrics
 from diffir.evaluate.trials import Plan, Task, Trial, trials
@@ -16,8 +18,6 @@ from diffir.pictures.reading import read
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from diffir.contracts.picture import Picture
 
 
 def _tasks(*names: str) -> list[Task]:
@@ -39,9 +39,11 @@ class Cropping:
 
 class TestRows:
     def test_untouched_row_first_then_each_fidelity(self, folder: Path, restorer: Any) -> None:
-        plan = Plan(_pictures(folder), _tasks("jpeg-10", "webp-5"), restorer, (0.5, 1.0))
+        plan = Plan(
+            _pictures(folder), _tasks("jpeg-10", "webp-5"), [Dialed("it", restorer, (0.5, 1.0))]
+        )
         result = run(plan, load_metrics(["psnr", "ssim"]))
-        assert [(row.task, row.fidelity) for row in result.rows] == [
+        assert [(row.task, row.version.fidelity) for row in result.rows] == [
             ("jpeg-10", None),
             ("jpeg-10", 0.5),
             ("jpeg-10", 1.0),
@@ -57,7 +59,8 @@ class TestRows:
         """Fidelity 1 of this restorer is its input, so that row repeats the untouched one."""
         paths = _pictures(folder)
         untouched, smooth, faithful = run(
-            Plan(paths, _tasks("jpeg-10"), restorer, (0.0, 1.0)), load_metrics(["psnr"])
+            Plan(paths, _tasks("jpeg-10"), [Dialed("it", restorer, (0.0, 1.0))]),
+            load_metrics(["psnr"]),
         ).rows
         jpeg = default_host().codec("jpeg")
         clean = [read(path).pixels.astype(np.uint8) for path in paths]
@@ -75,24 +78,66 @@ class TestRows:
         assert smooth.seconds is not None
 
     def test_without_a_restorer(self, folder: Path) -> None:
-        result = run(Plan(_pictures(folder), _tasks("jpeg-10"), None), load_metrics(["psnr"]))
-        assert [row.fidelity for row in result.rows] == [None]
+        result = run(Plan(_pictures(folder), _tasks("jpeg-10")), load_metrics(["psnr"]))
+        assert [row.version for row in result.rows] == [AS_COMPRESSED]
 
     def test_one_seed_one_result(self, folder: Path) -> None:
-        plan = Plan(_pictures(folder), _tasks("double-jpeg"), None, seed=3)
+        plan = Plan(_pictures(folder), _tasks("double-jpeg"), seed=3)
         measures = load_metrics(["psnr"])
         assert run(plan, measures) == run(plan, measures)
 
     def test_a_task_does_not_change_with_its_neighbors(self, folder: Path) -> None:
         measures = load_metrics(["psnr"])
-        alone = run(Plan(_pictures(folder), _tasks("double-jpeg"), None), measures)
-        pair = run(Plan(_pictures(folder), _tasks("web-repost", "double-jpeg"), None), measures)
+        alone = run(Plan(_pictures(folder), _tasks("double-jpeg")), measures)
+        pair = run(Plan(_pictures(folder), _tasks("web-repost", "double-jpeg")), measures)
         assert pair.rows[1] == alone.rows[0]
+
+
+class TestOtherRestorers:
+    """One that makes a single picture; one that fails leaves its rows out, and no others."""
+
+    def test_its_row_has_its_name(self, folder: Path, restorer: Any) -> None:
+        contenders = [Dialed("it", restorer, (1.0,)), Undialed("same", lambda picture: picture)]
+        plan = Plan(_pictures(folder), _tasks("jpeg-10"), contenders)
+        untouched, _, same = run(plan, load_metrics(["psnr"])).rows
+        assert same.version == Version("same")
+        assert same.scores == untouched.scores
+        assert same.seconds is not None
+
+    def test_a_failure_leaves_out_that_task_alone(self, folder: Path) -> None:
+        asked = []
+
+        def fussy(picture: Picture) -> Picture:
+            asked.append(picture.codec.name)
+            if picture.codec.name == "jpeg":
+                return picture.with_pixels(picture.pixels[:-1])
+            return picture
+
+        tasks = _tasks("jpeg-10", "webp-5")
+        result = run(
+            Plan(_pictures(folder), tasks, [Undialed("fussy", fussy)]), load_metrics(["psnr"])
+        )
+        assert [(row.task, row.version.restorer) for row in result.rows] == [
+            ("jpeg-10", None),
+            ("webp-5", None),
+            ("webp-5", "fussy"),
+        ]
+        (failure,) = result.failures
+        assert (failure.restorer, failure.task, failure.picture) == ("fussy", "jpeg-10", "a.png")
+        assert "expected 80x64 pixels, got 80x63" in failure.message
+        assert asked == ["jpeg", "webp", "webp"]
+
+    def test_gray_stays_gray(self) -> None:
+        picture = Picture(np.full((4, 4, 3), 9, np.uint8), gray=True)
+        tinted = picture.pixels + np.array([0, 3, 6], np.uint8)
+        made = Undialed("tint", lambda p: p.with_pixels(tinted)).restore(picture)
+        assert (made[None].pixels == 12).all()
 
 
 def test_watch_sees_every_trial(folder: Path, restorer: Any) -> None:
     seen: list[Trial] = []
-    plan = Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-20"), restorer)
+    contenders = [Dialed("it", restorer, (1.0,))]
+    plan = Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-20"), contenders)
     run(plan, load_metrics(["psnr"]), watch=seen.append)
     assert [(trial.path.name, trial.task) for trial in seen] == [
         ("a.png", "jpeg-10"),
@@ -104,7 +149,7 @@ def test_watch_sees_every_trial(folder: Path, restorer: Any) -> None:
 
 
 def test_progress_goes_to_standard_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(Plan(_pictures(folder), _tasks("jpeg-10"), None), load_metrics(["psnr"]), progress=True)
+    run(Plan(_pictures(folder), _tasks("jpeg-10")), load_metrics(["psnr"]), progress=True)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "b.png jpeg-10" in printed.err
@@ -113,16 +158,21 @@ def test_progress_goes_to_standard_error(folder: Path, capsys: pytest.CaptureFix
 class TestRefusals:
     def test_no_pictures(self) -> None:
         with pytest.raises(DataError, match="one picture or more, got none"):
-            Plan([], _tasks("jpeg-10"), None)
+            Plan([], _tasks("jpeg-10"))
 
     def test_no_tasks(self, folder: Path) -> None:
         with pytest.raises(DataError, match="one task or more, each once, got none"):
-            Plan(_pictures(folder), [], None)
+            Plan(_pictures(folder), [])
 
     def test_one_task_twice(self, folder: Path) -> None:
         with pytest.raises(DataError, match="each once, got jpeg-10, jpeg-10"):
-            Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-10"), None)
+            Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-10"))
+
+    def test_two_restorers_of_one_name(self, folder: Path, restorer: Any) -> None:
+        twins = [Dialed("it", restorer, (1.0,)), Undialed("it", lambda picture: picture)]
+        with pytest.raises(DataError, match="restorers of different names, got it, it"):
+            Plan(_pictures(folder), _tasks("jpeg-10"), twins)
 
     def test_a_changed_size(self, folder: Path) -> None:
         with pytest.raises(DataError, match=r"a.png, cropping: expected 80x64 pixels, got 80x63"):
-            next(trials(Plan(_pictures(folder), [Cropping()], None)))
+            next(trials(Plan(_pictures(folder), [Cropping()])))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from diffir.errors import DataError
-from diffir.evaluate.fidelity_metrics import psnr_b, psnr_rgb, ssim
+from diffir.evaluate.fidelity_metrics import psnr_b, psnr_b_gray, psnr_rgb, ssim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,12 @@ class TestPsnrB:
         blocky = _flat(50)
         blocky[:, 8:] = 60
         assert psnr_b(blocky, blocky) < 50
+
+    def test_gray_is_taken_as_it_is(self) -> None:
+        assert psnr_b_gray(_flat(50), _flat(60)) == pytest.approx(20 * math.log10(25.5))
+        blocky = _flat(50)
+        blocky[:, 8:] = 60
+        assert psnr_b_gray(_flat(50), blocky) < psnr_b(_flat(50), blocky)
 
 
 class TestRefusals:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from diffir.errors import CheckpointError, DataError, UnknownComponentError
@@ -73,3 +74,9 @@ def test_pictures_of_two_sizes_are_refused(scene: Pixels) -> None:
     measure(scene, scene)
     with pytest.raises(DataError, match="LPIPS-Alex compares two"):
         measure(scene, scene[:-1])
+
+
+def test_psnr_b_of_luma_takes_the_luma_as_it_is() -> None:
+    gray = np.full((24, 24, 3), 90, np.uint8)
+    color, luma = (load_metrics(["psnr-b"], gray=gray_)["psnr-b"] for gray_ in (False, True))
+    assert color(gray, gray + 10) > luma(gray, gray + 10) == pytest.approx(28.1308, abs=1e-4)

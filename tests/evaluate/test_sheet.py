@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.errors import DataError
+from diffir.evaluate.contenders import Version
 from diffir.evaluate.sheet import Strip, draw_sheet, trial_strip
 from diffir.evaluate.trials import Trial
 
@@ -73,8 +74,8 @@ def test_sixteen_bits_are_shown_in_eight() -> None:
 def test_strip_of_a_trial_is_degraded_restored_original() -> None:
     clean = _noise(9, 9)
     degraded = clean.with_pixels(clean.pixels, codec=CodecInfo("jpeg", bits_per_pixel=0.384))
-    trial = Trial("jpeg-10", Path("a.png"), clean, degraded, {0.5: clean}, 1.0)
-    strip = trial_strip(trial, model="tiny")
+    trial = Trial("jpeg-10", Path("a.png"), clean, degraded, {Version("tiny", 0.5): clean})
+    strip = trial_strip(trial)
     assert list(strip.panels) == ["jpeg-10, 0.38 bpp", "tiny, fidelity 0.5", "original"]
 
 

@@ -40,8 +40,13 @@ NEIGHBORS = {
 BEHIND_THE_DOOR = ("codecs", "moe", "degradations")
 """Reached by name, through the host, as any plugin is."""
 
-OPEN = {"diffir.degradations.tasks", "diffir.degradations.diet"}
-"""The exceptions: modules that themselves answer by name."""
+OPEN = {
+    "diffir.degradations.tasks",
+    "diffir.degradations.diet",
+    "diffir.codecs.confined_process",
+    "diffir.codecs.file_command",
+}
+"""The exceptions: modules that themselves answer by name, and how programs are run: no codec."""
 
 
 def crossings() -> list[tuple[str, str, str, str]]:

@@ -1,0 +1,106 @@
+"""Who restores in a benchmark, and under which names their pictures stand in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from diffir.evaluate.protocol_pixels import as_8bit, is_gray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from diffir.contracts.picture import Picture
+
+
+@dataclass(frozen=True)
+class Version:
+    """Who made a picture: nobody (as compressed), or a restorer, with its dial where it has one."""
+
+    restorer: str | None = None
+    fidelity: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Such as "as compressed", "moe-diffir-tiny, fidelity 1", "fbcnn"."""
+        if self.restorer is None:
+            return "as compressed"
+        return self.restorer if self.fidelity is None else f"{self.restorer}, {self._dial}"
+
+    @property
+    def _dial(self) -> str:
+        return f"fidelity {self.fidelity:g}"
+
+
+AS_COMPRESSED = Version()
+
+
+class Contender(Protocol):
+    """A restorer that takes part; a `DiffirError` of its leaves it out and ends nothing else."""
+
+    @property
+    def name(self) -> str:
+        """Once in a benchmark."""
+        ...
+
+    @property
+    def fidelities(self) -> Sequence[float | None]:
+        """The settings of its dial that are measured; (None,) without a dial."""
+        ...
+
+    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
+        """The restored picture at each of `fidelities`."""
+        ...
+
+
+class Estimates(Protocol):
+    """What one run of a restorer found; the fidelity is chosen afterwards."""
+
+    def at(self, fidelity: float) -> Picture:
+        """The restored picture: 0 is the richest, 1 the most faithful."""
+        ...
+
+
+class Restorer(Protocol):
+    """Restores one picture; `diffir.Restorer` is one."""
+
+    def estimate(self, picture: Picture) -> Estimates:
+        """Run the model once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Dialed:
+    """A restorer with a dial: one run, measured at each of the fidelities."""
+
+    name: str
+    restorer: Restorer
+    fidelities: Sequence[float]
+
+    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
+        """The restored picture at each fidelity."""
+        estimates = self.restorer.estimate(picture)
+        return {fidelity: estimates.at(fidelity) for fidelity in self.fidelities}
+
+
+@dataclass(frozen=True)
+class Undialed:
+    """A restorer that makes one picture of one picture.
+
+    Where the picture is gray, the three channels of what comes back are averaged.
+    """
+
+    name: str
+    make: Callable[[Picture], Picture]
+    fidelities: Sequence[None] = (None,)
+
+    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
+        """The one restored picture."""
+        restored = self.make(picture)
+        pixels = as_8bit(restored.pixels)
+        if picture.gray and not is_gray(pixels):
+            mean = np.rint(pixels.mean(axis=2, keepdims=True)).astype(np.uint8)
+            restored = restored.with_pixels(np.repeat(mean, 3, axis=2))
+        return {None: restored}
