@@ -113,12 +113,15 @@ def _lpips_folder(tmp_path_factory) -> Path:
         for position, width in enumerate(trunk.channels):
             tensors[f"linear.{position}"] = torch.rand(width, generator=generator)
         save_file(tensors, folder / "metrics" / f"{name}.safetensors")
+    channels = 3 + sum(Vgg16.channels)
+    mixing = {name: torch.rand(channels, generator=generator) for name in ("alpha", "beta")}
+    save_file(mixing, folder / "metrics" / "dists.safetensors")
     return folder
 
 
 @pytest.fixture
 def lpips(_lpips_folder, monkeypatch) -> Path:
-    """A cache folder whose LPIPS is a real network with random weights."""
+    """A cache folder whose LPIPS and DISTS are real networks with random weights."""
     monkeypatch.setenv("DIFFIR_CACHE", str(_lpips_folder))
     return _lpips_folder
 

@@ -106,12 +106,13 @@ def finetune_prompts(
         typer.echo(json.dumps(_record(tuning, last, output)))
     else:
         typer.echo(f"{output}: {best}")
-        if not best.lpips.high < 0:
-            typer.echo(
-                "The change of LPIPS is not a gain beyond chance: look at --sheet, or give it more "
-                "time and pictures.",
-                err=True,
-            )
+        for metric, gain in (("LPIPS", best.lpips), ("DISTS", best.dists)):
+            if not gain.high < 0:
+                typer.echo(
+                    f"The change of {metric} is not a gain beyond chance: look at --sheet, or give "
+                    "it more time and pictures.",
+                    err=True,
+                )
         if not full:
             typer.echo(f"install it: diffir prompts install {output}")
 
@@ -152,7 +153,8 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
                 written = now.best
                 if not tuning.effort.full:
                     save_pack(tuning.pack(written), output)
-            bar.update(row, completed=now.step, loss=now.loss, verdict=str(now.verdict or ""))
+            seen = "" if now.verdict is None else str(now.verdict.mean)
+            bar.update(row, completed=now.step, loss=now.loss, verdict=seen)
     if tuning.effort.full:
         _write_whole(tuning, output)
     return now

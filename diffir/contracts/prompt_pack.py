@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Gain:
     """A change in a metric on held-out crops, mean and 95 % confidence interval.
 
-    Signed so that it tells what the metric did: negative is better for LPIPS, positive for PSNR.
+    Signed so that it tells what the metric did: negative is better for LPIPS and DISTS,
+    positive for PSNR.
     """
 
     mean: float
@@ -36,8 +37,8 @@ class PackCard:
     codecs: names of the codecs whose pictures it serves. levels: qualities that it was trained on,
     on the codec's own scale. base: name of the recipe; base_hash: of the base model's weights, see
     `diffir.restore.prompt_packs.model_hash`. experts: new experts per pool. pictures: clean
-    pictures, or pairs, that it learned from. lpips, psnr: against the base model's estimates, rich
-    and faithful.
+    pictures, or pairs, that it learned from. lpips, dists: against the base model's rich
+    estimates. psnr: against its faithful ones.
     """
 
     name: str
@@ -48,6 +49,7 @@ class PackCard:
     experts: int
     pictures: int
     lpips: Gain
+    dists: Gain
     psnr: Gain
     license: str
     version: str
@@ -68,8 +70,7 @@ class PackCard:
                 **table,
                 "codecs": tuple(str(name) for name in table["codecs"]),
                 "levels": tuple(float(level) for level in table["levels"]),
-                "lpips": Gain(**table["lpips"]),
-                "psnr": Gain(**table["psnr"]),
+                **{metric: Gain(**table[metric]) for metric in ("lpips", "dists", "psnr")},
             }
         )
 

@@ -18,6 +18,7 @@ from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import PackCard, PromptPack
 from diffir.degradations.diet import mix
 from diffir.errors import DataError, RecipeError
+from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.checkpoint import find_weights, load_checkpoint
@@ -85,7 +86,7 @@ class FineTuning:
     Raises:
         DataError: too few, too small or already compressed pictures; nothing to learn from.
         CodecError: the codec refused a picture or a quality.
-        CheckpointError: no weights of the model, or of LPIPS.
+        CheckpointError: no weights of the model, of LPIPS, or of DISTS.
         RecipeError: the model has no prompts that can be extended.
     """
 
@@ -117,10 +118,9 @@ class FineTuning:
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
         self.judged = self._judged(held)
-        lpips = Lpips("alex").to(next(self.base.parameters()).device)
-        self.transfer = Transfer(
-            self.base, self.cache, Judge(self.base, self.judged, lpips), self.effort
-        )
+        device = next(self.base.parameters()).device
+        judge = Judge(self.base, self.judged, Lpips("alex").to(device), Dists().to(device))
+        self.transfer = Transfer(self.base, self.cache, judge, self.effort)
 
     def pack(self, verdict: Verdict) -> PromptPack:
         """The best prompts so far, with their card."""
@@ -134,6 +134,7 @@ class FineTuning:
             experts=self.effort.experts,
             pictures=self.pictures,
             lpips=verdict.lpips,
+            dists=verdict.dists,
             psnr=verdict.psnr,
             license=request.license,
             version=diffir.__version__,

@@ -48,8 +48,8 @@ WARMUP_STEPS = 20
 class Effort:
     """How long and how hard to train.
 
-    steps: at most. seconds: at most, or None. patience: judgements in a row without a better LPIPS
-    after which to stop. full: train everything, not the prompts.
+    steps: at most. seconds: at most, or None. patience: judgements in a row without a better ratio
+    (see `Verdict`) after which to stop. full: train everything, not the prompts.
     """
 
     steps: int
@@ -101,6 +101,7 @@ class Transfer:
             self.learned = new_parameters(self.model, base)
         self.model.eval()  # a gate that draws noise would not be the one that is used
         self.best: dict[str, Tensor] = {}
+        self.curve: list[tuple[int, Verdict]] = []
 
     @property
     def parameters(self) -> int:
@@ -121,6 +122,7 @@ class Transfer:
         key = f"{self.cache.place.name} {replace(effort, seconds=None)}"
         saved = load_state(state_file, key=key) if state_file else None
         state = saved or State(key, tensors=self._fresh())
+        self.curve = state.curve
         average, self.best = state.tensors["average"], state.tensors.get("best", {})
         optimizer = self._optimizer(state)
         started, verdict = time.monotonic() - state.seconds, state.best
@@ -137,8 +139,9 @@ class Transfer:
             last = over or step + 1 == effort.steps
             if last or (step + 1) % effort.judge_every == 0:
                 verdict = self._judge(average)
+                state.curve.append((step + 1, verdict))
                 state.waited += 1
-                if state.best is None or verdict.lpips.mean < state.best.lpips.mean:
+                if state.best is None or verdict.ratio < state.best.ratio:
                     state.best, state.waited = verdict, 0
                     self.best = {name: value.clone() for name, value in average.items()}
                 if state_file:

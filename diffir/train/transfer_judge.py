@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,55 +13,80 @@ from diffir.contracts.prompt_pack import Gain
 from diffir.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
     from diffir.diffusion.model import RestorationModel
     from diffir.train.transfer_crops import Pair
 
+METRICS = ("lpips", "dists", "psnr")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over the held-out crops: LPIPS (AlexNet) and DISTS of the rich estimate, PSNR in dB of
+    the faithful one."""
+
+    lpips: float
+    dists: float
+    psnr: float
+
+    def __str__(self) -> str:
+        return f"LPIPS {self.lpips:.4f}, DISTS {self.dists:.4f}, PSNR {self.psnr:.2f} dB"
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """Means over the held-out crops: the input, the base model and this one, and this one's gain.
+    """What the input, the base model and this one score, and this one's gains over the base."""
 
-    LPIPS (AlexNet) of the rich estimate, PSNR of the faithful one.
-    """
-
-    input_lpips: float
-    base_lpips: float
-    mean_lpips: float
-    input_psnr: float
-    base_psnr: float
-    mean_psnr: float
+    input: Scores
+    base: Scores
+    mean: Scores
     lpips: Gain
+    dists: Gain
     psnr: Gain
 
+    @property
+    def ratio(self) -> float:
+        """By what a run is steered: LPIPS and DISTS over the base's, the mean of the two.
+
+        The loss has LPIPS in it, and prompts can learn to please it by a pattern; DISTS, which
+        nothing was trained on, has as much to say.
+        """
+        ratios = (self.mean.lpips / self.base.lpips, self.mean.dists / self.base.dists)
+        return sum(ratios) / 2
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Mapping[str, float]]) -> Self:
+        """The inverse of `dataclasses.asdict`."""
+        scores = {name: Scores(**table[name]) for name in ("input", "base", "mean")}
+        gains = {name: Gain(**table[name]) for name in METRICS}
+        return cls(**scores, **gains)
+
     def __str__(self) -> str:
-        return (
-            f"LPIPS {self.mean_lpips:.4f} (base {self.base_lpips:.4f}, input "
-            f"{self.input_lpips:.4f}), PSNR {self.mean_psnr:.2f} dB (base {self.base_psnr:.2f}, "
-            f"input {self.input_psnr:.2f})"
-        )
+        return f"{self.mean} (base {self.base}; input {self.input})"
 
 
 class Judge:
     """Compares models on crops that nobody learns from.
 
     Args:
-        base: what is to be beaten. crops: held out. lpips: on AlexNet.
+        base: what is to be beaten. crops: held out. lpips: on AlexNet. dists: beside it.
 
     Raises:
         DataError: less than two crops.
     """
 
-    def __init__(self, base: RestorationModel, crops: Sequence[Pair], lpips: nn.Module) -> None:
+    def __init__(
+        self, base: RestorationModel, crops: Sequence[Pair], lpips: nn.Module, dists: nn.Module
+    ) -> None:
         if len(crops) < 2:
             raise DataError(
                 f"expected two crops or more to judge on, got {len(crops)}",
                 hint="Give more or larger pictures.",
             )
-        self.lpips = lpips
+        self.lpips, self.dists = lpips, dists
         self.device = next(base.parameters()).device
 
         def image(pixels: object) -> Tensor:
@@ -70,28 +95,18 @@ class Judge:
         self.rows = [(image(crop.clean), image(crop.degraded), crop.codec) for crop in crops]
         with torch.inference_mode():
             self.input = torch.tensor([self._score(low, low, hq) for hq, low, _ in self.rows])
-        self.base = self._scores(base)
+        self.base = self.scores(base)
 
     def __call__(self, model: RestorationModel) -> Verdict:
         """Restore every crop with `model` and compare, crop by crop."""
-        scores = self._scores(model)
-        gains = scores - self.base
-        (input_lpips, input_psnr), (base_lpips, base_psnr), (mean_lpips, mean_psnr) = (
-            table.mean(dim=0).tolist() for table in (self.input, self.base, scores)
-        )
-        return Verdict(
-            input_lpips=input_lpips,
-            base_lpips=base_lpips,
-            mean_lpips=mean_lpips,
-            input_psnr=input_psnr,
-            base_psnr=base_psnr,
-            mean_psnr=mean_psnr,
-            lpips=interval(gains[:, 0]),
-            psnr=interval(gains[:, 1]),
-        )
+        scores = self.scores(model)
+        means = (Scores(*table.mean(dim=0).tolist()) for table in (self.input, self.base, scores))
+        gains = (interval(column) for column in (scores - self.base).T)
+        return Verdict(*means, *gains)
 
     @torch.inference_mode()
-    def _scores(self, model: RestorationModel) -> Tensor:
+    def scores(self, model: RestorationModel) -> Tensor:
+        """LPIPS, DISTS and PSNR of every crop, `(n,3)`."""
         rows = []
         for index, (clean, degraded, codec) in enumerate(self.rows):
             noise = torch.Generator().manual_seed(index)  # the same for every model
@@ -99,9 +114,10 @@ class Judge:
             rows.append(self._score(decoded.rich, decoded.faithful, clean))
         return torch.tensor(rows)
 
-    def _score(self, rich: Tensor, faithful: Tensor, clean: Tensor) -> tuple[float, float]:
+    def _score(self, rich: Tensor, faithful: Tensor, clean: Tensor) -> tuple[float, float, float]:
         psnr = -10 * torch.log10(F.mse_loss(faithful.clamp(0, 1), clean))
-        return float(self.lpips(rich.clamp(0, 1), clean)), float(psnr)
+        rich = rich.clamp(0, 1)
+        return float(self.lpips(rich, clean)), float(self.dists(rich, clean)), float(psnr)
 
 
 def interval(differences: Tensor) -> Gain:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from diffir.contracts.prompt_pack import Gain
 from diffir.pictures.atomic_file import write_atomically
 from diffir.train.transfer_judge import Verdict
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FORMAT = "diffir-transfer-1"
+FORMAT = "diffir-transfer-2"
 
 
 @dataclass
@@ -27,7 +26,7 @@ class State:
     """Where a run stands.
 
     key: of what it trains on and how; another run's state is not taken. step: the next one.
-    waited: judgements in a row without progress. tensors: by group ("learned", "average", "best",
+    waited: judgements in a row without progress. curve: the judgements so far, by step. tensors: by group ("learned", "average", "best",
     "first", "second" moments of the optimizer), then by name.
     """
 
@@ -36,6 +35,7 @@ class State:
     seconds: float = 0.0
     waited: int = 0
     best: Verdict | None = None
+    curve: list[tuple[int, Verdict]] = field(default_factory=list)
     tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
 
@@ -56,6 +56,7 @@ def save_state(state: State, path: Path) -> None:
         "seconds": state.seconds,
         "waited": state.waited,
         "best": None if state.best is None else asdict(state.best),
+        "curve": [(step, asdict(verdict)) for step, verdict in state.curve],
     }
     header = {"format": FORMAT, "position": json.dumps(position)}
     write_atomically(path, save(flat, metadata=header), overwrite=True)
@@ -81,10 +82,15 @@ def load_state(path: Path, *, key: str) -> State | None:
         group, _, rest = name.partition("/")
         tensors.setdefault(group, {})[rest] = tensor
     best = position["best"]
-    if best is not None:
-        gains = {metric: Gain(**best[metric]) for metric in ("lpips", "psnr")}
-        best = Verdict(**{**best, **gains})
-    return State(key, position["step"], position["seconds"], position["waited"], best, tensors)
+    return State(
+        key,
+        position["step"],
+        position["seconds"],
+        position["waited"],
+        None if best is None else Verdict.from_dict(best),
+        [(step, Verdict.from_dict(verdict)) for step, verdict in position["curve"]],
+        tensors,
+    )
 
 
 def remove_state(path: Path) -> None:

@@ -49,6 +49,7 @@ def make_pack(base, *, name="wavelets", codecs=("jpeg2000",), seed=0) -> PromptP
         experts=2,
         pictures=16,
         lpips=Gain(-0.02, -0.03, -0.01),
+        dists=Gain(-0.01, -0.02, 0.0),
         psnr=Gain(0.2, 0.1, 0.3),
         license="CC0-1.0",
         version="0.1.0",

@@ -11,6 +11,7 @@ from diffir.contracts.prompt_pack import Gain
 from diffir.degradations.codec_degradation import CodecDegradation
 from diffir.errors import DataError
 from diffir.host.manager import default_host
+from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.pictures.writing import write
 from diffir.restore.prompt_packs import load_pack, model_hash, save_pack
@@ -49,7 +50,7 @@ def cache(base, crops, tmp_path):
 
 @pytest.fixture
 def judge(base, crops, lpips):
-    return Judge(base, crops[:3], Lpips("alex"))
+    return Judge(base, crops[:3], Lpips("alex"), Dists())
 
 
 class TestCrops:
@@ -181,11 +182,12 @@ class TestJudge:
     def test_the_base_gains_nothing_on_itself(self, base, judge):
         verdict = judge(base)
         assert verdict.lpips == Gain(0.0, 0.0, 0.0)
-        assert verdict.mean_psnr == verdict.base_psnr
+        assert verdict.mean == verdict.base
+        assert verdict.ratio == 1
 
     def test_two_crops_at_least(self, base, crops, lpips):
         with pytest.raises(DataError, match="expected two crops or more to judge on, got 1"):
-            Judge(base, crops[:1], Lpips("alex"))
+            Judge(base, crops[:1], Lpips("alex"), Dists())
 
     def test_interval(self):
         gain = interval(torch.tensor([1.0, 2.0, 3.0, 4.0]))
