@@ -10,6 +10,7 @@ import typer
 
 from diffir.errors import DataError, OutputError
 from diffir.host.manager import Host
+from diffir.pictures.atomic_file import check_free
 
 if TYPE_CHECKING:
     from diffir.train.finetuning import FineTuning
@@ -49,11 +50,17 @@ def finetune_prompts(
     full: Annotated[
         bool, typer.Option(help="Train everything and write a whole model: the yardstick.")
     ] = False,
+    critic: Annotated[
+        bool, typer.Option(help="Let a patch discriminator have a say, too.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = (
         False
     ),
     sheet: Annotated[
         Path | None, typer.Option(help="A PNG for held-out crops before and after.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="A PNG for the course of held-out LPIPS and DISTS.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -68,6 +75,9 @@ def finetune_prompts(
         )
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already", hint="Choose another name, or --overwrite.")
+    for picture in (sheet, plot):
+        if picture is not None:
+            check_free(picture, overwrite=overwrite)  # before the work, not after it
     seconds = None if budget is None else parse_budget(budget)
 
     from diffir.train.finetuning import FineTuning, Request
@@ -82,6 +92,7 @@ def finetune_prompts(
         experts=experts,
         seed=seed,
         full=full,
+        critic=critic,
     )
     request = Request(
         codec=codec,
@@ -102,6 +113,8 @@ def finetune_prompts(
         raise DataError("training ended before its first judgement", hint="Give it more steps.")
     if sheet is not None:
         _draw(tuning, sheet, overwrite=overwrite)
+    if plot is not None:
+        _plot(tuning, plot, overwrite=overwrite)
     if as_json:
         typer.echo(json.dumps(_record(tuning, last, output)))
     else:
@@ -137,7 +150,7 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from diffir.restore.prompt_packs import save_pack
+    from diffir.restore.pack_file import save_packs
 
     columns = (
         BarColumn(),
@@ -152,7 +165,7 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
             if now.best is not None and now.best is not written:
                 written = now.best
                 if not tuning.effort.full:
-                    save_pack(tuning.pack(written), output)
+                    save_packs([tuning.pack(written)], output)
             seen = "" if now.verdict is None else str(now.verdict.mean)
             bar.update(row, completed=now.step, loss=now.loss, verdict=seen)
     if tuning.effort.full:
@@ -169,6 +182,24 @@ def _draw(tuning: FineTuning, sheet: Path, *, overwrite: bool) -> None:
 
     drawn = draw_sheet([Strip(panels) for panels in tuning.comparisons()])
     write(Picture(np.asarray(drawn)), sheet, overwrite=overwrite)
+
+
+def _plot(tuning: FineTuning, plot: Path, *, overwrite: bool) -> None:
+    from io import BytesIO
+
+    from diffir.evaluate.line_plot import draw_lines
+    from diffir.pictures.atomic_file import write_atomically
+
+    curve = tuning.transfer.curve
+    curves = {
+        "LPIPS": [(step, seen.mean.lpips / seen.base.lpips) for step, seen in curve],
+        "DISTS": [(step, seen.mean.dists / seen.base.dists) for step, seen in curve],
+    }
+    for points in curves.values():
+        points.insert(0, (0, 1.0))
+    image = BytesIO()
+    draw_lines(curves, across="steps", up="held-out crops, base model = 1").save(image, "PNG")
+    write_atomically(plot, image.getvalue(), overwrite=overwrite)
 
 
 def _write_whole(tuning: FineTuning, output: Path) -> None:

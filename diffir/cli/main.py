@@ -15,6 +15,7 @@ import diffir
 from diffir.cli.ablation import BenchOrAblation, ablate
 from diffir.cli.add_codec import add_codec
 from diffir.cli.bench import bench
+from diffir.cli.bench_transfer import bench_transfer
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
 from diffir.cli.convert import convert
 from diffir.cli.degrade import degrade
@@ -76,6 +77,9 @@ def build_app(host: Host) -> typer.Typer:
     app.command("degrade")(degrade)
     app.command("bench", cls=BenchOrAblation)(bench)
     app.command("ablate", short_help="Train variants of the method, and compare them.")(ablate)
+    app.command("bench-transfer", short_help="Measure packs against a full fine-tune.")(
+        bench_transfer
+    )
     app.command("list")(list_components)
     app.command("train")(train)
     app.command("convert")(convert)

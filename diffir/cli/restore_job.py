@@ -14,8 +14,8 @@ import typer
 
 if TYPE_CHECKING:
     from diffir.cli.outputs import Job
-    from diffir.contracts.codec import CodecInfo
     from diffir.contracts.picture import Picture
+    from diffir.restore.pack_choice import Treatment
     from diffir.restore.restorer import Restorer
 
 
@@ -24,12 +24,11 @@ def plan_job(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
     from diffir.restore.tiling import count
 
     tile = restorer.choose_tile()
-    told, strength = restorer.judge(picture)
+    judged = restorer.treatment(picture)
     return {
         **job_record(job, status="planned"),
         **_facts(picture),
-        **_judged(picture, told, strength),
-        "prompts": restorer.pack_for(picture.codec),
+        **_judged(picture, judged),
         "tile": tile,
         "tiles": count(picture.height, picture.width, tile),
         "device": str(restorer.device),
@@ -52,9 +51,8 @@ def run_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) 
     return {
         **job_record(job, status="restored"),
         **_facts(picture),
-        **_judged(picture, estimates.told, estimates.strength),
+        **_judged(picture, estimates.treatment),
         "experts": [round(share, 4) for share in estimates.experts],
-        "prompts": restorer.pack_for(picture.codec),
         "tile": estimates.tile,
         "fidelity": restorer.fidelity,
         "consistent": None if consistency is None else asdict(consistency),
@@ -70,12 +68,14 @@ def _planned_consistency(picture: Picture, restorer: Restorer) -> dict[str, Any]
     return {"kept": None, "reason": why_not(picture)} if restorer.consistent else None
 
 
-def _judged(picture: Picture, told: CodecInfo, strength: float) -> dict[str, Any]:
-    """What the model was told, whether that was seen in the pixels, and how much it may change."""
+def _judged(picture: Picture, treatment: Treatment) -> dict[str, Any]:
+    """What the model was told and how, how much it may change, and with which pack."""
     return {
-        "told": {"codec": told.name, "severity": _rounded(told.severity)},
-        "seen_in_pixels": told is not picture.codec or told.sources.get("name") == "pixels",
-        "strength": _rounded(strength),
+        "told": {"codec": treatment.told.name, "severity": _rounded(treatment.told.severity)},
+        "seen_in_pixels": treatment.told is not picture.codec
+        or treatment.told.sources.get("name") == "pixels",
+        "strength": _rounded(treatment.strength),
+        "prompts": None if treatment.card is None else treatment.card.name,
     }
 
 

@@ -8,7 +8,7 @@ Its card says for which codecs, over which base (by hash), from what data, and w
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
@@ -31,6 +31,19 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Recognition:
+    """How well a pack's recognizer tells its codecs by pixels, on pictures that it had not seen.
+
+    threshold: what its logit must exceed. found: share of the codecs' pictures that it names.
+    taken: share of other codecs' pictures, and of clean ones, that it takes for theirs.
+    """
+
+    threshold: float
+    found: float
+    taken: float
+
+
+@dataclass(frozen=True)
 class PackCard:
     """What a pack is.
 
@@ -39,6 +52,7 @@ class PackCard:
     `diffir.restore.prompt_packs.model_hash`. experts: new experts per pool. pictures: clean
     pictures, or pairs, that it learned from. lpips, dists: against the base model's rich
     estimates. psnr: against its faithful ones.
+    recognition: of its codecs by pixels, where the pack can do that.
     """
 
     name: str
@@ -53,6 +67,7 @@ class PackCard:
     psnr: Gain
     license: str
     version: str
+    recognition: Recognition | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -71,16 +86,21 @@ class PackCard:
                 "codecs": tuple(str(name) for name in table["codecs"]),
                 "levels": tuple(float(level) for level in table["levels"]),
                 **{metric: Gain(**table[metric]) for metric in ("lpips", "dists", "psnr")},
+                "recognition": table["recognition"] and Recognition(**table["recognition"]),
             }
         )
 
 
 @dataclass(frozen=True, eq=False)
 class PromptPack:
-    """A card, and the tensors by their names in the extended model."""
+    """A card, the tensors by their names in the extended model, and those of the recognizer.
+
+    recognizer: of `diffir.restore.recognizer.Recognizer`; empty where the pack has none.
+    """
 
     card: PackCard
     tensors: Mapping[str, Tensor]
+    recognizer: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Transferable(Protocol):

@@ -56,10 +56,13 @@ class DegradationEncoder(nn.Module):
 
         Its upper left corner lies on the grid of the file's blocks.
         """
-        x = self.blocks(self._magnitudes(image))
-        pooled = torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3), correction=0)], dim=1)
-        verdict: Tensor = self.verdict(pooled)
+        verdict: Tensor = self.verdict(self.traces(image))
         return verdict[:, :-1], verdict[:, -1].sigmoid()
+
+    def traces(self, image: Tensor) -> Tensor:
+        """What the verdict is made from, `(B,3,H,W)` in [0,1] to `(B,2*width)`."""
+        x = self.blocks(self._magnitudes(image))
+        return torch.cat([x.mean(dim=(2, 3)), x.std(dim=(2, 3), correction=0)], dim=1)
 
     def _magnitudes(self, image: Tensor) -> Tensor:
         """Log magnitudes of the coefficients on both grids, `(B,384,h,w)`."""

@@ -99,6 +99,10 @@ class MoERouter(nn.Module):
         """What pressed one picture: see `DegradationEncoder.identify`."""
         return self.degradation_encoder.identify(image)
 
+    def traces(self, image: Tensor) -> Tensor:
+        """What the pixels show of a codec, known or not: see `DegradationEncoder.traces`."""
+        return self.degradation_encoder.traces(image)
+
     def auxiliary_loss(self, image: Tensor, codecs: Sequence[CodecInfo]) -> Tensor:
         """The degradation encoder's loss, for the stage that trains it."""
         return self.degradation_encoder.loss(image, codecs)

@@ -13,8 +13,8 @@ from diffir.restore.tensors import add_residual
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from diffir.contracts.codec import CodecInfo
     from diffir.contracts.picture import Picture
+    from diffir.restore.pack_choice import Treatment
 
 DEFAULT_FIDELITY = 0.05
 """Chosen by measurement: see the model card."""
@@ -31,8 +31,9 @@ class Estimates:
 
     faithful, rich: `(H,W,3) float16`, in units of the full range. experts: mean share of each
     expert prompt, none where no expert was asked. tile: side of the tiles in the end, in pixels.
-    told: what the model was told of the codec. strength: share of the differences that is let
-    through, in [0,1]. consistent: whether pictures are kept consistent with their files.
+    treatment: what the model was told of the codec, the share of the differences that is let
+    through, and the pack that served. consistent: whether pictures are kept consistent with their
+    files.
     """
 
     picture: Picture
@@ -40,8 +41,7 @@ class Estimates:
     rich: NDArray[np.float16]
     experts: tuple[float, ...]
     tile: int
-    told: CodecInfo
-    strength: float = 1.0
+    treatment: Treatment
     consistent: bool = False
 
     def at(self, fidelity: float = DEFAULT_FIDELITY) -> Picture:
@@ -65,13 +65,13 @@ class Estimates:
             rows = slice(top, top + ROWS_AT_ONCE)
             rich = self.rich[rows].astype(np.float32)
             residual = rich + fidelity * (self.faithful[rows].astype(np.float32) - rich)
-            residual *= self.strength
+            residual *= self.treatment.strength
             restored[rows] = add_residual(
                 self.picture.pixels[rows], residual, gray=self.picture.gray
             )
         picture = self.picture.with_pixels(restored)
         if not self.consistent:
             return picture, None
-        if self.strength == 0:  # a good picture comes back as it is
+        if self.treatment.strength == 0:  # a good picture comes back as it is
             return picture, Consistency(None, "nothing was changed")
         return make_consistent(picture)

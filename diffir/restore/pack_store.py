@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from diffir.errors import CheckpointError, DiffirError, UnknownComponentError
 from diffir.host.user_folder import config_folder
 from diffir.pictures.atomic_file import write_atomically
-from diffir.restore.prompt_packs import MAX_BYTES, load_pack, read_card
+from diffir.restore.pack_file import MAX_BYTES, load_packs, read_cards
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from diffir.contracts.prompt_pack import PackCard
     from diffir.host.manager import Host
 
@@ -24,15 +26,15 @@ INSTALLED = "installed"
 
 @dataclass(frozen=True)
 class StoredPack:
-    """One pack that is there. `source` is "installed" or the name of a plugin.
+    """One file that is there. `source` is "installed" or the name of a plugin.
 
-    card: `None` where the file cannot be read; then `error` says why.
+    cards: of its packs; none where the file cannot be read, and then `error` says why.
     """
 
     name: str
     path: Path
     source: str
-    card: PackCard | None
+    cards: tuple[PackCard, ...]
     error: DiffirError | None = None
 
 
@@ -43,11 +45,11 @@ def packs_folder() -> Path:
 
 def stored_packs(host: Host) -> list[StoredPack]:
     """All packs, installed ones first, by name; a broken file is a row with its error."""
-    found = [(path.stem, path, INSTALLED) for path in sorted(packs_folder().glob("*.safetensors"))]
+    found = []
     for component in host.components("prompt_pack"):
         package, _, file = component.target.partition(":")
         found.append((component.name, Path(str(files(package).joinpath(file))), component.plugin))
-    return [_look(*place) for place in found]
+    return [*_installed(), *(_look(*place) for place in found)]
 
 
 def find_pack(name: str, host: Host) -> Path:
@@ -69,31 +71,38 @@ def find_pack(name: str, host: Host) -> Path:
     )
 
 
-def install_pack(path: Path, *, replace: bool = False) -> PackCard:
-    """Copy a pack into the user's folder, under the name on its card.
+def install_pack(path: Path, *, replace: bool = False) -> StoredPack:
+    """Copy a file of packs into the user's folder, under the names on its cards.
 
     Raises:
-        CheckpointError: not a pack; one of that name, or one for the same codec and base, is there.
-        OutputError: it cannot be written.
+        CheckpointError: not a pack; one of that name, or for one of the codecs and the base, is
+            there. OutputError: it cannot be written.
     """
-    card = load_pack(path).card  # whole: a damaged file is refused now
-    for other in packs_folder().glob("*.safetensors"):
-        try:
-            there = read_card(other)
-        except CheckpointError:
-            continue
-        same_codec = set(there.codecs) & set(card.codecs) and there.base_hash == card.base_hash
-        if not replace and (there.name == card.name or same_codec):
+    cards = tuple(pack.card for pack in load_packs(path))  # whole: a damaged file is refused now
+    name = "+".join(card.name for card in cards)
+    obsolete = [there for there in _installed() if _overlap(there.cards, cards)]
+    for there in obsolete:
+        codecs = {codec for card in there.cards for codec in card.codecs}
+        lost = codecs - {codec for card in cards for codec in card.codecs}
+        if not replace or lost:
+            also = f", which serves {', '.join(sorted(lost))} too" if lost and replace else ""
             raise CheckpointError(
-                f"a prompt pack for {', '.join(there.codecs)} is installed: '{there.name}'",
-                hint=f"Use --replace, or first: diffir prompts remove {there.name}",
+                f"a prompt pack for {', '.join(sorted(codecs))} is installed: '{there.name}'{also}",
+                hint=f"First: diffir prompts remove {there.name}"
+                + ("" if lost else ", or use --replace"),
             )
-        if same_codec and there.name != card.name:
-            other.unlink()
+    target = packs_folder() / f"{name}.safetensors"
+    if target.exists() and not replace:
+        raise CheckpointError(
+            f"a prompt pack '{name}' is installed", hint="Use --replace, or give it another name."
+        )
     data = path.read_bytes()
     assert len(data) <= MAX_BYTES
-    write_atomically(packs_folder() / f"{card.name}.safetensors", data, overwrite=True)
-    return card
+    write_atomically(target, data, overwrite=True)
+    for there in obsolete:
+        if there.path != target:
+            there.path.unlink()
+    return StoredPack(name, target, INSTALLED, cards)
 
 
 def remove_pack(name: str) -> Path:
@@ -112,8 +121,21 @@ def remove_pack(name: str) -> Path:
     return path
 
 
+def _installed() -> list[StoredPack]:
+    paths = sorted(packs_folder().glob("*.safetensors"))
+    return [_look(path.stem, path, INSTALLED) for path in paths]
+
+
+def _overlap(some: Sequence[PackCard], others: Sequence[PackCard]) -> bool:
+    """Whether a codec over one base is served by both."""
+    served = [
+        {(card.base_hash, c) for card in cards for c in card.codecs} for cards in (some, others)
+    ]
+    return bool(served[0] & served[1])
+
+
 def _look(name: str, path: Path, source: str) -> StoredPack:
     try:
-        return StoredPack(name, path, source, read_card(path))
+        return StoredPack(name, path, source, read_cards(path))
     except DiffirError as error:
-        return StoredPack(name, path, source, None, error)
+        return StoredPack(name, path, source, (), error)

@@ -1,31 +1,23 @@
-"""Prompt packs on disk and in a model.
+"""Prompt packs in a model.
 
-A pack is a safetensors file with its card in the header. `extend` makes the model that serves its
-codecs: a copy that shares every weight of the base and has the pack's experts beside them. The base
-is never touched, so pictures of other codecs come out as they did.
+`extend` makes the model that serves a pack's codecs: a copy that shares every weight of the base
+and has the pack's experts beside them. The base is never touched, so pictures of other codecs come
+out as they did.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import json
-import struct
 from typing import TYPE_CHECKING
 
-from diffir.contracts.prompt_pack import PackCard, PromptPack
 from diffir.errors import CheckpointError, RecipeError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
 
+    from diffir.contracts.prompt_pack import PromptPack
     from diffir.diffusion.model import RestorationModel
-
-FORMAT = "diffir-prompts-1"
-MAX_BYTES = 2 * 1024 * 1024
-HEADER_LIMIT = 1024 * 1024
 
 
 def model_hash(model: RestorationModel) -> str:
@@ -61,6 +53,16 @@ def with_new_experts(model: RestorationModel, count: int) -> RestorationModel:
     for parameter in new.values():
         parameter.requires_grad_()
     return extended.train(model.training)
+
+
+def without_experts(model: RestorationModel) -> RestorationModel:
+    """A copy of a model whose own expert prompts are zero: what it is without them."""
+    bare = copy.deepcopy(model)
+    for module in bare.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if _is_transferable(module) and name == "prompts":
+                parameter.data.zero_()
+    return bare
 
 
 def new_parameters(extended: RestorationModel, base: RestorationModel) -> dict[str, nn.Parameter]:
@@ -99,89 +101,8 @@ def extend(model: RestorationModel, pack: PromptPack) -> RestorationModel:
     return extended.requires_grad_(False)
 
 
-def save_pack(pack: PromptPack, path: Path) -> None:
-    """Write a pack as half precision, atomically.
-
-    Raises:
-        CheckpointError: it would be larger than `MAX_BYTES`.
-    """
-    import torch
-    from safetensors.torch import save
-
-    from diffir.pictures.atomic_file import write_atomically
-
-    tensors = {
-        name: tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in pack.tensors.items()
-    }
-    header = {"format": FORMAT, "card": json.dumps(pack.card.to_dict())}
-    data = save(tensors, metadata=header)
-    if len(data) > MAX_BYTES:
-        raise CheckpointError(
-            f"a prompt pack of {len(data)} bytes is larger than {MAX_BYTES}",
-            hint="Use fewer --experts.",
-        )
-    write_atomically(path, data, overwrite=True)
-
-
-def read_card(path: Path) -> PackCard:
-    """The card of a pack, from the file's header alone: no tensor is read, torch not imported.
-
-    Raises:
-        CheckpointError: no such file, or not a prompt pack.
-    """
-    return _card(path, _read_start(path))
-
-
-def load_pack(path: Path) -> PromptPack:
-    """Read a pack.
-
-    Raises:
-        CheckpointError: no such file, too large, damaged, or not a prompt pack.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    card = read_card(path)
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(
-            f"{path} has {path.stat().st_size} bytes; a prompt pack has at most {MAX_BYTES}",
-            hint="Is it a whole model? Give that to --model.",
-        )
-    try:
-        tensors = load(path.read_bytes())
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}", hint="Get the file again, or make it anew."
-        ) from error
-    return PromptPack(card, {name: tensor.float() for name, tensor in tensors.items()})
-
-
 def _is_transferable(module: nn.Module) -> bool:
     return callable(getattr(module, "with_new_experts", None))
-
-
-def _read_start(path: Path) -> bytes:
-    """The JSON header of a safetensors file."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no prompt pack {path}", hint="Check the path.")
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else HEADER_LIMIT + 1
-        return file.read(length) if length <= HEADER_LIMIT else b""
-
-
-def _card(path: Path, header: bytes) -> PackCard:
-    try:
-        metadata = json.loads(header)["__metadata__"]
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"its format is '{metadata['format']}', expected '{FORMAT}'")
-        return PackCard.from_dict(json.loads(metadata["card"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is not a prompt pack: {error}",
-            hint="Prompt packs are made by diffir finetune-prompts.",
-        ) from error
 
 
 def distance(first: PromptPack, second: PromptPack) -> dict[str, float]:

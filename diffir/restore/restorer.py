@@ -19,10 +19,11 @@ from diffir.host.manager import default_host
 from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
-from diffir.restore.guard import strength_for, what_is_told
 from diffir.restore.memory import choose_tile, is_out_of_memory
+from diffir.restore.pack_choice import PackChoice, Treatment
+from diffir.restore.pack_file import load_packs
 from diffir.restore.pack_store import find_pack, stored_packs
-from diffir.restore.prompt_packs import extend, load_pack, model_hash
+from diffir.restore.prompt_packs import extend, model_hash
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.restore.tiling import GRID, SMALLEST_TILE, cut, on_grid
 
@@ -81,9 +82,8 @@ class Restorer:
         consistent: bool = True,
     ) -> None:
         every = (*packs, pack) if pack else tuple(packs)
-        extended = {one.card.name: extend(model, one) for one in every}
-        self.pack = None if pack is None else pack.card.name
-        self.pack_of = {codec: one.card.name for one in packs for codec in one.card.codecs}
+        extended = {one.card: extend(model, one) for one in every}
+        self.choice = PackChoice(packs, pack)
         self.model, *models = (
             m.to(device, dtype).to(memory_format=torch.channels_last)
             for m in (model, *extended.values())
@@ -126,17 +126,14 @@ class Restorer:
             tile = max(SMALLEST_TILE, tile // 2 // GRID * GRID)
 
     def pack_for(self, codec: CodecInfo) -> str | None:
-        """The name of the prompt pack that serves pictures of a codec, if any."""
-        return self.pack or self.pack_of.get(codec.name or "")
+        """The name of the prompt pack that serves pictures of a codec that is told, if any."""
+        card = self.choice.by_codec(codec)
+        return None if card is None else card.name
 
     @torch.inference_mode()
-    def judge(self, picture: Picture) -> tuple[CodecInfo, float]:
-        """What the model is told of a picture's codec, and the share of its changes let through."""
-        served = self.pack_for(picture.codec) is not None
-        told = picture.codec if served else what_is_told(self.model, picture)
-        if self.strength is not None:
-            return told, self.strength
-        return told, strength_for(told.severity, guessed=told.severity != picture.codec.severity)
+    def treatment(self, picture: Picture) -> Treatment:
+        """What the model is told, how much of its changes is let through, and by which pack."""
+        return self.choice.treatment(self.model, picture, self.strength)
 
     def choose_tile(self) -> int:
         """The side of the tiles that the next picture is cut into."""
@@ -144,13 +141,12 @@ class Restorer:
 
     @torch.inference_mode()
     def _estimate(self, picture: Picture, tile: int) -> Estimates:
-        pack = self.pack_for(picture.codec)
-        told, strength = self.judge(picture)
+        treatment = self.treatment(picture)
         whole, inside = on_grid(picture.pixels, picture.codec.grid or (0, 0))
         faithful, rich = (np.zeros(whole.shape, np.float16) for _ in range(2))
-        if strength == 0:  # nothing of what the model says would be used
+        if treatment.strength == 0:  # nothing of what the model says would be used
             return Estimates(
-                picture, faithful[inside], rich[inside], (), tile, told, strength, self.consistent
+                picture, faithful[inside], rich[inside], (), tile, treatment, self.consistent
             )
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
@@ -159,7 +155,7 @@ class Restorer:
             side = max(tile, *(-(-length // GRID) * GRID for length in whole.shape[:2]))
         for place in cut(whole.shape[0], whole.shape[1], side):
             pixels = whole[place.rows, place.columns]
-            *residuals, share = self._run(pixels, told, pack, generator, tile)
+            *residuals, share = self._run(pixels, treatment, generator, tile)
             for total, residual in zip((faithful, rich), residuals, strict=True):
                 total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
             shares.append((pixels.size, share))
@@ -167,14 +163,13 @@ class Restorer:
         mean = np.average([share for _, share in shares], axis=0, weights=areas)
         experts = tuple(float(share) for share in mean)
         return Estimates(
-            picture, faithful[inside], rich[inside], experts, tile, told, strength, self.consistent
+            picture, faithful[inside], rich[inside], experts, tile, treatment, self.consistent
         )
 
     def _run(
         self,
         pixels: NDArray[np.uint8] | NDArray[np.uint16],
-        told: CodecInfo,
-        pack: str | None,
+        treatment: Treatment,
         generator: torch.Generator,
         tile: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -182,9 +177,11 @@ class Restorer:
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        model = self.model if pack is None else self.extended[pack]
+        model = self.model if treatment.card is None else self.extended[treatment.card]
         inside = tile if self.blend == "latents" else None
-        decoded, routing = model(image, [told], steps=self.steps, generator=generator, tile=inside)
+        decoded, routing = model(
+            image, [treatment.told], steps=self.steps, generator=generator, tile=inside
+        )
 
         def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
             difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
@@ -217,9 +214,9 @@ def load(
     `Restorer`.
 
     Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
-    of its codecs; "none" takes none; a pack's name or file takes that one for every picture.
-    With `consistent`, a result compresses to the coefficients of its file again, where that file's
-    codec gives them: JPEG does.
+    of its codecs; "none" takes none; the name or the file of a pack takes that one for every
+    picture (of several in one file, each for those of its codecs). With `consistent`, a result
+    compresses to the coefficients of its file again, where that file's codec gives them: JPEG does.
 
     Raises:
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
@@ -254,12 +251,15 @@ def _choose_packs(
     if prompts == "none":
         return [], None
     if prompts != "auto":
-        return [], load_pack(find_pack(prompts, host))
-    stored = [pack for pack in stored_packs(host) if pack.card is not None]
+        named = list(load_packs(find_pack(prompts, host)))
+        # Of several, each serves its codecs: which one should serve the others?
+        return (named, None) if len(named) > 1 else ([], named[0])
+    stored = [file for file in stored_packs(host) if file.cards]
     if not stored:  # the usual case, and hashing takes a moment
         return [], None
     base = model_hash(network)
-    packs = [load_pack(one.path) for one in stored if one.card and one.card.base_hash == base]
+    fitting = [file for file in stored if any(card.base_hash == base for card in file.cards)]
+    packs = [pack for file in fitting for pack in load_packs(file.path)]
     taken: dict[str, PromptPack] = {}  # an installed pack comes before a plugin's
     for pack in packs:
         for codec in pack.card.codecs:

@@ -8,6 +8,7 @@ Pictures are held out whole where there are four or more; of fewer, the right qu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +24,11 @@ from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device
-from diffir.restore.prompt_packs import model_hash
+from diffir.restore.prompt_packs import model_hash, without_experts
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.train.clean_pictures import find_pictures
 from diffir.train.feature_cache import FeatureCache
+from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
     CleanPicture,
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from diffir.contracts.interfaces import Degradation
+    from diffir.contracts.prompt_pack import Recognition
     from diffir.host.manager import Host
+    from diffir.restore.recognizer import Recognizer
     from diffir.train.transfer_crops import PairSource
     from diffir.train.transfer_judge import Verdict
 
@@ -54,6 +58,8 @@ JUDGED_SIDE = 192
 JUDGED_CROPS = 12
 HELD_OUT_EVERY = 8
 ENOUGH_TO_HOLD_OUT = 4
+MOST_REGIONS = 192
+"""Of the new codec, to learn to recognize it by."""
 
 DEFAULTS = ((1, 256, 600), (4, 512, 1000), (16, 1024, 2000), (64, 1536, 3000), (256, 2048, 4000))
 """Pictures from, crops, steps: more pictures bear more steps."""
@@ -64,7 +70,8 @@ class Request:
     """What to fine-tune for.
 
     codec: its registered name. qualities: two ends to draw from; by default the codec's levels.
-    data: a folder of clean pictures; or pairs: folders of compressed and of clean ones.
+    data: a folder of clean pictures, of which `most` are taken at most, drawn by the effort's seed;
+    or pairs: folders of compressed and of clean ones.
     crops, steps: by default by the number of pictures.
     """
 
@@ -76,6 +83,7 @@ class Request:
     name: str | None = None
     license: str = "unstated"
     crops: int | None = None
+    most: int | None = None
     device: str = "auto"
     effort: Effort | None = None
 
@@ -96,14 +104,15 @@ class FineTuning:
         self.levels = tuple(float(quality) for quality in levels)
         drawn = {"quality": list(request.qualities)} if request.qualities else {}
         degradation = mix([{"weight": 1.0, "codec": request.codec, **drawn}], host)
-        sources = self._sources(degradation, host)
-        self.pictures = len(sources)
-        learned, held = _split(sources)
+        self.host, self.sources = host, self._sources(degradation, host)
+        self.pictures = len(self.sources)
+        learned, held = _split(self.sources)
         crops, steps = _defaults(self.pictures)
         effort = request.effort or Effort(steps)
         self.effort = effort if effort.steps else replace(effort, steps=steps)
         base, recipe = load_checkpoint(find_weights(request.model, host), host)
         self.recipe = recipe
+        base = without_experts(base) if effort.scratch else base
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
         count = request.crops or crops
@@ -117,7 +126,7 @@ class FineTuning:
         self.cache = FeatureCache(
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
-        self.judged = self._judged(held)
+        self.judged = judged_crops(held, self.effort.seed)
         device = next(self.base.parameters()).device
         judge = Judge(self.base, self.judged, Lpips("alex").to(device), Dists().to(device))
         self.transfer = Transfer(self.base, self.cache, judge, self.effort)
@@ -125,6 +134,7 @@ class FineTuning:
     def pack(self, verdict: Verdict) -> PromptPack:
         """The best prompts so far, with their card."""
         request = self.request
+        learned, recognition = self.recognizer or (None, None)
         card = PackCard(
             name=request.name or request.codec,
             codecs=(request.codec,),
@@ -138,8 +148,24 @@ class FineTuning:
             psnr=verdict.psnr,
             license=request.license,
             version=diffir.__version__,
+            recognition=recognition,
         )
-        return PromptPack(card, self.transfer.best)
+        return PromptPack(card, self.transfer.best, {} if learned is None else learned.state_dict())
+
+    @cached_property
+    def recognizer(self) -> tuple[Recognizer, Recognition] | None:
+        """What tells the codec by pixels; `None` where the base's router leaves no traces."""
+        traces = getattr(self.base.router, "traces", None)
+        if traces is None or not self.recipe.training.degradations:
+            return None
+        device = next(self.base.parameters()).device
+        return learn_to_recognize(
+            self.sources,
+            mix(self.recipe.training.degradations, self.host),
+            lambda image: traces(image.to(device)),
+            regions=min(MOST_REGIONS, len(self.crops)),
+            seed=self.effort.seed,
+        )
 
     @torch.inference_mode()
     def comparisons(self, count: int = 4) -> list[dict[str, Picture]]:
@@ -169,14 +195,21 @@ class FineTuning:
                 hint="Give --data FOLDER, or --pairs COMPRESSED CLEAN.",
             )
         if request.data is not None:
-            return list(clean_pictures(find_pictures(request.data), degradation))
+            found = find_pictures(request.data)
+            if request.most is not None:
+                seed = 0 if request.effort is None else request.effort.seed
+                drawn = np.random.default_rng((seed, 2)).permutation(len(found))[: request.most]
+                found = [found[position] for position in sorted(drawn)]
+            return list(clean_pictures(found, degradation))
         assert request.pairs is not None
         return list(compressed_pairs(*request.pairs, host))
 
-    def _judged(self, held: Sequence[PairSource]) -> list[Pair]:
-        rng = np.random.default_rng(self.effort.seed + 1)
-        count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
-        return [source.draw(rng, JUDGED_SIDE) for source in held for _ in range(count)]
+
+def judged_crops(held: Sequence[PairSource], seed: int) -> list[Pair]:
+    """Crops to judge on: one of each picture, or more where there are less than `JUDGED_CROPS`."""
+    rng = np.random.default_rng(seed + 1)
+    count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
+    return [source.draw(rng, JUDGED_SIDE) for source in held for _ in range(count)]
 
 
 def _split(sources: Sequence[PairSource]) -> tuple[list[PairSource], list[PairSource]]:

@@ -26,6 +26,7 @@ from diffir.errors import DataError
 from diffir.perceptual.lpips import Lpips
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
 from diffir.train.losses import error, lpips_at_two_scales
+from diffir.train.transfer_critic import Critic
 from diffir.train.transfer_state import State, load_state, remove_state, save_state
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 RICH_L1_WEIGHT = 0.5
 LPIPS_WEIGHTS = {"alex": 0.3, "vgg": 0.3}
 WARMUP_STEPS = 20
+SCRATCH_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Effort:
 
     steps: at most. seconds: at most, or None. patience: judgements in a row without a better ratio
     (see `Verdict`) after which to stop. full: train everything, not the prompts.
+    critic: a patch discriminator has a say.
+    scratch: new experts start at random, over a base without its own: see `without_experts`.
     """
 
     steps: int
@@ -61,6 +65,8 @@ class Effort:
     experts: int = 2
     seed: int = 0
     full: bool = False
+    critic: bool = False
+    scratch: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,12 @@ class Transfer:
         else:
             self.model = with_new_experts(base, effort.experts)
             self.learned = new_parameters(self.model, base)
+        if effort.scratch:
+            for name, parameter in self.learned.items():
+                if name.endswith("new.prompts"):
+                    torch.nn.init.normal_(parameter, std=SCRATCH_DEVIATION)
         self.model.eval()  # a gate that draws noise would not be the one that is used
+        self.critic = Critic(self.device) if effort.critic else None
         self.best: dict[str, Tensor] = {}
         self.curve: list[tuple[int, Verdict]] = []
 
@@ -159,7 +170,10 @@ class Transfer:
         """One step; what it draws is a function of the seed and its number."""
         torch.manual_seed(self.effort.seed * 1_000_000 + step)
         index = torch.randint(len(self.cache), (self.effort.batch,)).tolist()
-        loss = self._loss(self.cache.rows(index, self.device))
+        rows = self.cache.rows(index, self.device)
+        loss, rich = self._loss(rows)
+        if self.critic is not None and rich is not None:
+            loss = loss + self.critic.charge(rows, rich, step)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DataError(
@@ -170,6 +184,8 @@ class Transfer:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self.learned.values()), 1.0)
         optimizer.step()
+        if self.critic is not None and rich is not None:
+            self.critic.learn(rows, rich)
         return value
 
     def _fresh(self) -> dict[str, dict[str, Tensor]]:
@@ -186,6 +202,8 @@ class Transfer:
         if "learned" not in state.tensors:
             return optimizer
         groups = state.tensors
+        if self.critic is not None:
+            self.critic.load(groups, state.step)
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(groups["learned"][name])
@@ -209,6 +227,7 @@ class Transfer:
             "best": self.best,
             "first": {name: m["exp_avg"] for name, m in moments.items() if m},
             "second": {name: m["exp_avg_sq"] for name, m in moments.items() if m},
+            **({} if self.critic is None else self.critic.tensors()),
         }
 
     def keep_best(self) -> None:
@@ -217,9 +236,10 @@ class Transfer:
             for name, value in self.best.items():
                 self.learned[name].copy_(value)
 
-    def _loss(self, rows: Rows) -> Tensor:
+    def _loss(self, rows: Rows) -> tuple[Tensor, Tensor | None]:
+        """What the model is charged but by a critic, and its rich estimate, if it decodes one."""
         if rows.target is not None:
-            return F.mse_loss(predict_rows(self.model, rows), rows.target)
+            return F.mse_loss(predict_rows(self.model, rows), rows.target), None
         decoded = self._decode_whole(rows) if self.effort.full else decode_rows(self.model, rows)
         loss = error(decoded.faithful, rows.clean)
         loss = loss + RICH_L1_WEIGHT * F.l1_loss(decoded.rich, rows.clean)
@@ -228,7 +248,7 @@ class Transfer:
         # costs more than the model does.
         by_vgg = self.vgg(decoded.rich[::2], rows.clean[::2]).mean()
         whole: Tensor = loss + LPIPS_WEIGHTS["alex"] * by_alex + LPIPS_WEIGHTS["vgg"] * by_vgg
-        return whole
+        return whole, decoded.rich
 
     def _decode_whole(self, rows: Rows) -> Decoded:
         decoded: Decoded = self.model(rows.encoded.image, rows.codecs)[0]

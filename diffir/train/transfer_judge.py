@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.train.transfer_crops import Pair
 
-METRICS = ("lpips", "dists", "psnr")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the held-out crops: LPIPS (AlexNet) and DISTS of the rich estimate, PSNR in dB of
-    the faithful one."""
+    """Means over the held-out crops.
+
+    LPIPS (AlexNet) and DISTS of the rich estimate, PSNR in dB of the faithful one.
+    """
 
     lpips: float
     dists: float
@@ -60,9 +61,9 @@ class Verdict:
     @classmethod
     def from_dict(cls, table: Mapping[str, Mapping[str, float]]) -> Self:
         """The inverse of `dataclasses.asdict`."""
-        scores = {name: Scores(**table[name]) for name in ("input", "base", "mean")}
-        gains = {name: Gain(**table[name]) for name in METRICS}
-        return cls(**scores, **gains)
+        seen, base, mean = (Scores(**table[name]) for name in ("input", "base", "mean"))
+        lpips, dists, psnr = (Gain(**table[name]) for name in ("lpips", "dists", "psnr"))
+        return cls(seen, base, mean, lpips, dists, psnr)
 
     def __str__(self) -> str:
         return f"{self.mean} (base {self.base}; input {self.input})"
@@ -100,9 +101,11 @@ class Judge:
     def __call__(self, model: RestorationModel) -> Verdict:
         """Restore every crop with `model` and compare, crop by crop."""
         scores = self.scores(model)
-        means = (Scores(*table.mean(dim=0).tolist()) for table in (self.input, self.base, scores))
-        gains = (interval(column) for column in (scores - self.base).T)
-        return Verdict(*means, *gains)
+        seen, base, mean = (
+            Scores(*table.mean(dim=0).tolist()) for table in (self.input, self.base, scores)
+        )
+        lpips, dists, psnr = (interval(column) for column in (scores - self.base).T)
+        return Verdict(seen, base, mean, lpips, dists, psnr)
 
     @torch.inference_mode()
     def scores(self, model: RestorationModel) -> Tensor:

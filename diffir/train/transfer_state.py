@@ -26,7 +26,8 @@ class State:
     """Where a run stands.
 
     key: of what it trains on and how; another run's state is not taken. step: the next one.
-    waited: judgements in a row without progress. curve: the judgements so far, by step. tensors: by group ("learned", "average", "best",
+    waited: judgements in a row without progress. curve: the judgements so far, by
+    step. tensors: by group ("learned", "average", "best",
     "first", "second" moments of the optimizer), then by name.
     """
 

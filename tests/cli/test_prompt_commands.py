@@ -14,7 +14,7 @@ from diffir.errors import DiffirError
 from diffir.host.manager import default_host
 from diffir.pictures.reading import read
 from diffir.pictures.writing import write
-from diffir.restore.prompt_packs import read_card
+from diffir.restore.pack_file import read_cards
 from diffir.train.synthetic import synthetic_picture
 
 
@@ -47,14 +47,17 @@ def test_an_afternoon_with_a_new_codec(run, data, tiny_weights, tmp_path):
     pack, other = tmp_path / "pack.safetensors", tmp_path / "other.safetensors"
     short = ("--steps", 4, "--judge-every", 2, "--crops", 8, "--model", tiny_weights)
     common = ("finetune-prompts", "--codec", "jpeg2000", "--data", data, *short)
-    sheet = tmp_path / "sheet.png"
-    done = run(*common, "-o", pack, "--json", "--license", "CC0-1.0", "--sheet", sheet)
+    sheet, plot = tmp_path / "sheet.png", tmp_path / "plot.png"
+    done = run(
+        *common, "-o", pack, "--json", "--license", "CC0-1.0", "--sheet", sheet, "--plot", plot
+    )
+    assert read(plot).width == 640
     assert read(sheet).width > 4 * 100  # four panels side by side
     record = json.loads(done.stdout)
     assert record["pictures"] == 4
     assert record["bytes"] == pack.stat().st_size
     assert record["parameters"] > 0
-    assert read_card(pack).license == "CC0-1.0"
+    assert read_cards(pack)[0].license == "CC0-1.0"
 
     with pytest.raises(DiffirError, match="exists already"):
         run(*common, "-o", pack)
@@ -67,7 +70,7 @@ def test_an_afternoon_with_a_new_codec(run, data, tiny_weights, tmp_path):
     with pytest.raises(DiffirError, match="a prompt pack for jpeg2000 is installed"):
         run("prompts", "install", other)
     [row] = json.loads(run("prompts", "list", "--json").stdout)
-    assert row["card"]["codecs"] == ["jpeg2000"]
+    assert row["cards"][0]["codecs"] == ["jpeg2000"]
     assert "installed" in run("prompts", "list").stdout
 
     source, target = tmp_path / "in.jp2", tmp_path / "out.png"
@@ -89,6 +92,17 @@ def test_an_afternoon_with_a_new_codec(run, data, tiny_weights, tmp_path):
     assert (tmp_path / "shared.safetensors").read_bytes() == pack.read_bytes()
     with pytest.raises(DiffirError, match=r"does not end in .safetensors"):
         run("prompts", "export", "jpeg2000", "-o", tmp_path / "shared.zip")
+    both = tmp_path / "both.safetensors"
+    with pytest.raises(DiffirError, match="'jpeg2000' and 'second' both serve jpeg2000"):
+        run("prompts", "merge", pack, other, "-o", both)
+    mpeg2 = tmp_path / "mpeg2.safetensors"
+    run("finetune-prompts", "--codec", "mpeg2", "--data", data, *short, "-o", mpeg2)
+    assert "jpeg2000, mpeg2" in run("prompts", "merge", "jpeg2000", mpeg2, "-o", both).stdout
+    assert len(json.loads(run("prompts", "show", both, "--json").stdout)["cards"]) == 2
+    assert run("prompts", "merge", pack, "-o", both).exit_code == 2
+    with pytest.raises(DiffirError, match="holds 2 packs; two single ones can be compared"):
+        run("prompts", "diff", both, pack)
+
     assert "removed" in run("prompts", "remove", "jpeg2000").stdout
     assert json.loads(run("prompts", "list", "--json").stdout) == []
 

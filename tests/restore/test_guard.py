@@ -119,16 +119,16 @@ class TestRestorer:
         bad = picture(codec=JPEG)
         half = Restorer(build_model(), device=CPU, tile=128, strength=0.5)
         full = restorer.estimate(bad).at(1).pixels.astype(float) - bad.pixels
-        assert restorer.estimate(bad).strength == 1
+        assert restorer.estimate(bad).treatment.strength == 1
         change = half.estimate(bad).at(1).pixels.astype(float) - bad.pixels
         assert np.abs(change - full / 2).max() <= 1
         assert np.abs(full).sum() > 0
 
     def test_a_foreign_codecs_own_severity_counts(self, restorer):
         light = replace(FOREIGN, severity=0.0)
-        assert restorer.judge(picture(codec=light))[1] == 0
-        assert restorer.judge(picture(codec=FOREIGN))[1] == 1
+        assert restorer.treatment(picture(codec=light)).strength == 0
+        assert restorer.treatment(picture(codec=FOREIGN)).strength == 1
 
     def test_what_is_seen_counts_as_a_guess(self, restorer):
-        told, strength = restorer.judge(picture())
-        assert strength == strength_for(told.severity, guessed=True)
+        treatment = restorer.treatment(picture())
+        assert treatment.strength == strength_for(treatment.told.severity, guessed=True)

@@ -10,21 +10,21 @@ from safetensors.torch import save_file
 
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
-from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack
+from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack, Recognition
 from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
 from diffir.host.manager import default_host
 from diffir.restore import pack_store
+from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
     distance,
     extend,
-    load_pack,
     model_hash,
     new_parameters,
-    read_card,
-    save_pack,
     with_new_experts,
 )
+from diffir.restore.recognizer import Recognizer
 from diffir.restore.restorer import Restorer, load
+from diffir.restore.tensors import to_image
 
 JPEG2000 = CodecInfo(name="jpeg2000", severity=0.7)
 JPEG = CodecInfo(name="jpeg", severity=0.9)
@@ -116,9 +116,9 @@ class TestNewExperts:
 class TestFiles:
     def test_round_trip(self, base, tmp_path):
         pack = make_pack(base)
-        save_pack(pack, tmp_path / "p.safetensors")
-        again = load_pack(tmp_path / "p.safetensors")
-        assert again.card == pack.card == read_card(tmp_path / "p.safetensors")
+        save_packs([pack], tmp_path / "p.safetensors")
+        [again] = load_packs(tmp_path / "p.safetensors")
+        assert (again.card,) == (pack.card,) == read_cards(tmp_path / "p.safetensors")
         assert again.tensors.keys() == pack.tensors.keys()
         assert all(torch.equal(again.tensors[n], t) for n, t in pack.tensors.items())
         assert set(distance(pack, again).values()) == {0.0}
@@ -132,28 +132,115 @@ class TestFiles:
         garbage.write_bytes(b"not safetensors at all")
         save_file({"x": torch.zeros(1)}, model, metadata={"format": "diffir-model-1"})
         with pytest.raises(CheckpointError, match="there is no prompt pack"):
-            load_pack(missing)
+            load_packs(missing)
         with pytest.raises(CheckpointError, match=r"b.safetensors is not a prompt pack"):
-            load_pack(garbage)
+            load_packs(garbage)
         with pytest.raises(CheckpointError, match="its format is 'diffir-model-1', expected"):
-            load_pack(model)
+            load_packs(model)
 
     def test_a_truncated_pack_is_damaged(self, base, tmp_path):
         path = tmp_path / "p.safetensors"
-        save_pack(make_pack(base), path)
+        save_packs([make_pack(base)], path)
         path.write_bytes(path.read_bytes()[:-10])
         with pytest.raises(CheckpointError, match="is damaged"):
-            load_pack(path)
+            load_packs(path)
 
     def test_too_large(self, base, tmp_path):
         pack = make_pack(base)
         big = PromptPack(pack.card, {"x": torch.zeros(1024, 1025)})
         with pytest.raises(CheckpointError, match="is larger than 2097152"):
-            save_pack(big, tmp_path / "p.safetensors")
-        header = {"format": "diffir-prompts-1", "card": json.dumps(pack.card.to_dict())}
+            save_packs([big], tmp_path / "p.safetensors")
+        header = {"format": "diffir-prompts-2", "cards": json.dumps([pack.card.to_dict()])}
         save_file({"x": torch.zeros(600_000)}, tmp_path / "q.safetensors", metadata=header)
         with pytest.raises(CheckpointError, match=r"has 240.* bytes; a prompt pack has at most"):
-            load_pack(tmp_path / "q.safetensors")
+            load_packs(tmp_path / "q.safetensors")
+
+
+class TestMerging:
+    def test_merged_packs_restore_as_each_alone(self, build_model, base, tmp_path):
+        device = torch.device("cpu")
+        mpeg2 = CodecInfo(name="mpeg2", severity=0.5)
+        packs = [make_pack(base), make_pack(base, name="old", codecs=("mpeg2",), seed=1)]
+        check_mergeable(packs)
+        save_packs(packs, tmp_path / "both.safetensors")
+        assert [card.name for card in read_cards(tmp_path / "both.safetensors")] == [
+            "wavelets",
+            "old",
+        ]
+        merged = Restorer(
+            build_model(), device=device, packs=load_packs(tmp_path / "both.safetensors")
+        )
+        for pack, codec in zip(packs, (JPEG2000, mpeg2), strict=True):
+            save_packs([pack], tmp_path / "one.safetensors")
+            alone = Restorer(
+                build_model(), device=device, packs=load_packs(tmp_path / "one.safetensors")
+            )
+            np.testing.assert_array_equal(restored(alone, codec), restored(merged, codec))
+        plain = Restorer(build_model(), device=device)
+        np.testing.assert_array_equal(restored(plain, JPEG), restored(merged, JPEG))
+
+    def test_packs_that_cannot_live_together(self, base):
+        pack = make_pack(base)
+        with pytest.raises(CheckpointError, match="'wavelets' and 'second' both serve jpeg2000"):
+            check_mergeable([pack, make_pack(base, name="second")])
+        stranger = PromptPack(replace(pack.card, base_hash="0" * 64, codecs=("x",)), pack.tensors)
+        with pytest.raises(CheckpointError, match="were made for different base models"):
+            check_mergeable([pack, stranger])
+
+
+class TestRecognizing:
+    """A recognizer that goes by one trace, which the pixels of `picture` have or have not."""
+
+    @pytest.fixture
+    def pack(self, base):
+        traces = base.router.traces(to_image(picture(JPEG).pixels))
+        recognizer = Recognizer(traces.shape[1], hidden=2).requires_grad_(False)
+        for parameter in recognizer.parameters():
+            parameter.zero_()
+        recognizer.layers[2].bias.copy_(torch.tensor([1.0, 0.5]))
+        plain = make_pack(base)
+        card = replace(plain.card, recognition=Recognition(0.0, found=0.9, taken=0.01))
+        return PromptPack(card, plain.tensors, recognizer.state_dict())
+
+    def test_pixels_alone_find_the_pack(self, build_model, pack, tmp_path):
+        save_packs([pack], tmp_path / "p.safetensors")
+        [pack] = load_packs(tmp_path / "p.safetensors")
+        restorer = Restorer(build_model(), device=torch.device("cpu"), packs=[pack])
+        treatment = restorer.treatment(picture(CodecInfo.unknown()))
+        assert treatment.card == pack.card
+        assert treatment.told.name == "jpeg2000"
+        assert treatment.told.severity == pytest.approx(0.6225, abs=1e-3)
+        assert treatment.told.sources["name"] == "estimate"
+
+    def test_below_the_threshold_nothing_changes(self, build_model, pack):
+        device = torch.device("cpu")
+        strict = replace(pack.card, recognition=Recognition(1.5, found=0.1, taken=0.0))
+        packs = [PromptPack(strict, pack.tensors, pack.recognizer)]
+        packed = Restorer(build_model(), device=device, packs=packs)
+        plain = Restorer(build_model(), device=device)
+        unknown = CodecInfo.unknown()
+        assert packed.treatment(picture(unknown)) == plain.treatment(picture(unknown))
+        np.testing.assert_array_equal(restored(plain, unknown), restored(packed, unknown))
+
+    def test_a_file_that_tells_is_believed(self, build_model, pack):
+        device = torch.device("cpu")
+        packed = Restorer(build_model(), device=device, packs=[pack])
+        plain = Restorer(build_model(), device=device)
+        for codec in (JPEG, CodecInfo(name="webp", severity=0.2), CodecInfo(name="jpeg")):
+            assert packed.treatment(picture(codec)).card is None
+            np.testing.assert_array_equal(restored(plain, codec), restored(packed, codec))
+
+    def test_the_surest_of_several(self, build_model, base, pack):
+        other = make_pack(base, name="old", codecs=("mpeg2",), seed=1)
+        sure = replace(other.card, recognition=Recognition(-1.0, found=0.9, taken=0.01))
+        packs = [pack, PromptPack(sure, other.tensors, pack.recognizer)]
+        restorer = Restorer(build_model(), device=torch.device("cpu"), packs=packs)
+        assert restorer.treatment(picture(CodecInfo.unknown())).card == sure
+
+    def test_a_recognizer_of_another_version(self, build_model, pack):
+        broken = PromptPack(pack.card, pack.tensors, {"x": torch.zeros(1)})
+        with pytest.raises(CheckpointError, match="the recognizer of the prompt pack 'wavelets'"):
+            Restorer(build_model(), device=torch.device("cpu"), packs=[broken])
 
 
 class TestRestoring:
@@ -199,14 +286,15 @@ class TestStore:
 
     @pytest.fixture
     def file(self, base, folder):
-        save_pack(make_pack(base), folder / "shared.safetensors")
+        save_packs([make_pack(base)], folder / "shared.safetensors")
         return folder / "shared.safetensors"
 
     def test_install_find_remove(self, file):
-        card = pack_store.install_pack(file)
+        installed = pack_store.install_pack(file)
         host = default_host()
         [stored] = pack_store.stored_packs(host)
-        assert (stored.name, stored.source, stored.card) == ("wavelets", "installed", card)
+        assert (stored.name, stored.source) == ("wavelets", "installed")
+        assert stored == installed
         assert pack_store.find_pack("wavelets", host).read_bytes() == file.read_bytes()
         assert pack_store.find_pack(str(file), host) == file
         pack_store.remove_pack("wavelets")
@@ -217,15 +305,27 @@ class TestStore:
         with pytest.raises(CheckpointError, match="a prompt pack for jpeg2000 is installed"):
             pack_store.install_pack(file)
         pack_store.install_pack(file, replace=True)
-        save_pack(make_pack(base, name="newer"), folder / "newer.safetensors")
+        save_packs([make_pack(base, name="newer")], folder / "newer.safetensors")
         pack_store.install_pack(folder / "newer.safetensors", replace=True)
         assert [p.name for p in pack_store.stored_packs(default_host())] == ["newer"]
+
+    def test_a_merged_pack_is_not_lost_to_a_single_one(self, base, file, folder):
+        packs = [make_pack(base), make_pack(base, name="old", codecs=("mpeg2",))]
+        save_packs(packs, folder / "both.safetensors")
+        assert pack_store.install_pack(folder / "both.safetensors").name == "wavelets+old"
+        with pytest.raises(CheckpointError, match=r"'wavelets.old', which serves mpeg2 too"):
+            pack_store.install_pack(file, replace=True)
+        save_packs([make_pack(base, codecs=("avs",))], folder / "other.safetensors")
+        pack_store.install_pack(folder / "other.safetensors")
+        save_packs([make_pack(base, codecs=("x",))], folder / "other.safetensors")
+        with pytest.raises(CheckpointError, match="a prompt pack 'wavelets' is installed"):
+            pack_store.install_pack(folder / "other.safetensors")
 
     def test_a_broken_file_is_a_row(self, file):
         pack_store.install_pack(file)
         (pack_store.packs_folder() / "bad.safetensors").write_bytes(b"x")
         rows = {p.name: p for p in pack_store.stored_packs(default_host())}
-        assert rows["bad"].card is None
+        assert rows["bad"].cards == ()
         assert "is not a prompt pack" in str(rows["bad"].error)
         assert rows["wavelets"].error is None
 
@@ -251,7 +351,7 @@ class TestStore:
     def test_packs_for_other_models_are_left_alone(self, base, folder, tiny_weights):
         pack = make_pack(base)
         stranger = PromptPack(replace(pack.card, base_hash="0" * 64), pack.tensors)
-        save_pack(stranger, folder / "s.safetensors")
+        save_packs([stranger], folder / "s.safetensors")
         pack_store.install_pack(folder / "s.safetensors")
         assert load(tiny_weights, device="cpu").pack_for(JPEG2000) is None
         with pytest.raises(CheckpointError, match="was made for other weights"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Gain
 from diffir.degradations.codec_degradation import CodecDegradation
@@ -14,7 +15,8 @@ from diffir.host.manager import default_host
 from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.pictures.writing import write
-from diffir.restore.prompt_packs import load_pack, model_hash, save_pack
+from diffir.restore.pack_file import load_packs, save_packs
+from diffir.restore.prompt_packs import model_hash
 from diffir.restore.restorer import load
 from diffir.train import feature_cache
 from diffir.train.feature_cache import FeatureCache
@@ -215,12 +217,12 @@ class TestFineTuning:
         request = request_of(pictures)
         tuning = FineTuning(request, default_host())
         *_, last = tuning.transfer.run()
-        save_pack(tuning.pack(last.best), tmp_path / "p.safetensors")
-        card = load_pack(tmp_path / "p.safetensors").card
+        save_packs([tuning.pack(last.best)], tmp_path / "p.safetensors")
+        [card] = (pack.card for pack in load_packs(tmp_path / "p.safetensors"))
         assert (card.name, card.codecs, card.pictures) == ("mpeg2", ("mpeg2",), pictures)
         assert card.levels == default_host().codec("mpeg2").spec.levels
         restorer = load(request.model, device="cpu", prompts=str(tmp_path / "p.safetensors"))
-        assert restorer.pack == "mpeg2"
+        assert restorer.pack_for(CodecInfo.unknown()) == "mpeg2"
 
     def test_pictures_that_are_too_small(self, request_of):
         with pytest.raises(DataError, match=r"48x48 pixels, at least 64x64 are needed"):

@@ -1,0 +1,109 @@
+"""Which prompt pack serves a picture: by its file, by its pixels, or as the user says.
+
+a pack was named          -> it serves every picture
+the file names its codec  -> the pack for that codec, or none
+pixels are all there is   -> the pack whose recognizer is surest, above its threshold, or none
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diffir.contracts.codec import CodecInfo
+from diffir.errors import CheckpointError
+from diffir.restore.guard import LOOK_MULTIPLE, crops_to_look_at, strength_for, what_is_told
+from diffir.restore.recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from diffir.contracts.picture import Picture
+    from diffir.contracts.prompt_pack import PackCard, PromptPack
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How a picture is restored.
+
+    told: what the model is told of its codec. strength: share of the model's changes that is let
+    through, in [0,1]. card: of the pack that serves it, or None.
+    """
+
+    told: CodecInfo
+    strength: float
+    card: PackCard | None
+
+
+class PackChoice:
+    """Chooses among packs.
+
+    Args:
+        packs: each serves the pictures of its codecs. always: serves every picture instead.
+
+    Raises:
+        CheckpointError: a recognizer is not one of this version's.
+    """
+
+    def __init__(self, packs: Sequence[PromptPack], always: PromptPack | None = None) -> None:
+        self.always = None if always is None else always.card
+        self.of_codec = {codec: pack.card for pack in packs for codec in pack.card.codecs}
+        self.recognizers = [(pack.card, _recognizer(pack)) for pack in packs if pack.recognizer]
+
+    def by_codec(self, codec: CodecInfo) -> PackCard | None:
+        """The pack that serves pictures whose codec is told."""
+        return self.always or self.of_codec.get(codec.name or "")
+
+    def treatment(self, model: nn.Module, picture: Picture, strength: float | None) -> Treatment:
+        """What is to be done with a picture.
+
+        Args:
+            model: the base; its router may be able to look.
+            picture: as it was read.
+            strength: as the user wants it, or None, to go by how hard it was compressed.
+        """
+        card, told = self.by_codec(picture.codec), picture.codec
+        if card is None and not picture.codec.known and self.recognizers:
+            card, told = self._recognize(model, picture)
+        if card is None:
+            told = what_is_told(model, picture)
+        if strength is None:
+            guessed = told.severity != picture.codec.severity
+            strength = strength_for(told.severity, guessed=guessed)
+        return Treatment(told, strength, card)
+
+    def _recognize(self, model: nn.Module, picture: Picture) -> tuple[PackCard | None, CodecInfo]:
+        traces = getattr(model.get_submodule("router"), "traces", None)
+        if traces is None:
+            return None, picture.codec
+        parameter = next(model.parameters())
+        crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)
+        seen = traces(crops).float().cpu()
+        found = []
+        for card, recognizer in self.recognizers:
+            assert card.recognition is not None
+            logit, severity = recognizer.judge(seen)
+            found.append((logit - card.recognition.threshold, severity, card))
+        surplus, severity, card = max(found, key=lambda row: row[0])
+        if surplus <= 0:
+            return None, picture.codec
+        told = CodecInfo(
+            name=card.codecs[0],
+            severity=severity,
+            sources={"name": "estimate", "severity": "estimate"},
+        )
+        return card, told
+
+
+def _recognizer(pack: PromptPack) -> Recognizer:
+    try:
+        if pack.card.recognition is None:
+            raise KeyError("recognition")
+        return Recognizer.from_tensors(pack.recognizer)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the recognizer of the prompt pack '{pack.card.name}' cannot be read: {error}",
+            hint="It was made by another version of diffir.",
+        ) from error

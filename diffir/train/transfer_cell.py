@@ -1,0 +1,149 @@
+"""One cell of the transfer protocol: one fine-tuning, judged on pictures apart from it.
+
+    python -m diffir.train.transfer_cell CELL RECORD
+
+CELL is JSON, RECORD the file to write. A cell has a process of its own, so that its peak of memory
+is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from diffir.errors import DataError, DiffirError
+
+if TYPE_CHECKING:
+    from diffir.host.manager import Host
+
+Way = Literal["prompts", "full", "scratch"]
+WAYS: tuple[Way, ...] = get_args(Way)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is fine-tuned, on what, how.
+
+    way: "prompts" alone; "full", everything; "scratch", prompts from random weights over a base
+    whose own expert prompts are left out. data, test: folders of clean pictures. seconds: for
+    training, or None; steps likewise.
+    """
+
+    codec: str
+    pictures: int
+    seed: int
+    way: Way
+    data: str
+    test: str
+    model: str
+    seconds: float | None
+    steps: int | None = None
+    crops: int | None = None
+    device: str = "auto"
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.codec}-{self.pictures}-{self.way}-{self.seed}"
+
+
+def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
+    """Fine-tune and judge.
+
+    Args:
+        cell: what to do.
+        host: knows the codec.
+        state: where it can be resumed from after a kill.
+
+    Raises:
+        DiffirError: as `diffir.train.finetuning.FineTuning` and `Transfer.run`.
+    """
+    from diffir.train.finetuning import FineTuning, Request
+    from diffir.train.transfer import Effort
+
+    effort = Effort(
+        cell.steps or 0,
+        seconds=cell.seconds,
+        seed=cell.seed,
+        # Everything at once bears less: at 2e-3 a full fine-tune loses what the base had.
+        learning_rate=2e-4 if cell.way == "full" else 2e-3,
+        full=cell.way == "full",
+        scratch=cell.way == "scratch",
+        judge_every=100,
+    )
+    request = Request(
+        cell.codec,
+        data=Path(cell.data),
+        model=cell.model,
+        crops=cell.crops,
+        most=cell.pictures,
+        device=cell.device,
+        effort=effort,
+    )
+    tuning = FineTuning(request, host)
+    walls, works, last, judged = [], [], None, None
+    wall, work = time.monotonic(), time.process_time()
+    for last in tuning.transfer.run(state):
+        if last.verdict is judged:  # a step without a judgement
+            walls.append(time.monotonic() - wall)
+            works.append(time.process_time() - work)
+        judged, wall, work = last.verdict, time.monotonic(), time.process_time()
+    if last is None or last.best is None:
+        raise DataError("training ended before its first judgement", hint="Give it more time.")
+    peak = _peak(tuning)  # of the training, before the test pictures come
+    return {
+        "cell": asdict(cell),
+        "steps": last.step,
+        "seconds": last.seconds,
+        "step_seconds": statistics.median(walls) if walls else None,
+        "step_work": statistics.median(works) if works else None,
+        "peak_bytes": peak,
+        "parameters": tuning.transfer.parameters,
+        "model_parameters": sum(p.numel() for p in tuning.base.parameters()),
+        "bytes": 2 * tuning.transfer.parameters,
+        "verdict": asdict(_judge(tuning, cell, host)),
+    }
+
+
+def _judge(tuning: Any, cell: Cell, host: Host) -> Any:
+    """On the test pictures, against the base as it is; all cells of a codec have the same crops."""
+    from diffir.degradations.diet import mix
+    from diffir.restore.checkpoint import find_weights, load_checkpoint
+    from diffir.train.clean_pictures import find_pictures
+    from diffir.train.finetuning import judged_crops
+    from diffir.train.transfer_crops import clean_pictures
+    from diffir.train.transfer_judge import Judge
+
+    degradation = mix([{"weight": 1.0, "codec": cell.codec}], host)
+    crops = judged_crops(clean_pictures(find_pictures(Path(cell.test)), degradation), seed=0)
+    base, _ = load_checkpoint(find_weights(cell.model, host), host)
+    judge = tuning.transfer.judge
+    return Judge(base.to(judge.device), crops, judge.lpips, judge.dists)(tuning.transfer.model)
+
+
+def _peak(tuning: Any) -> int:
+    from diffir.restore.memory import peak_bytes
+
+    return peak_bytes(next(tuning.base.parameters()).device)
+
+
+def main(cell: str, record: str) -> None:
+    """Run the cell that JSON describes, and write its record, whole or not at all."""
+    from diffir.host.manager import default_host
+    from diffir.pictures.atomic_file import write_atomically
+
+    target = Path(record)
+    found = run_cell(Cell(**json.loads(cell)), default_host(), state=target.with_suffix(".state"))
+    write_atomically(target, (json.dumps(found, indent=2) + "\n").encode(), overwrite=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except DiffirError as error:
+        raise SystemExit(f"error: {error}\nhint: {error.hint}") from None

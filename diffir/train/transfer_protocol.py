@@ -1,0 +1,75 @@
+"""The transfer protocol: cells by codec, number of pictures, seed and way; each runs once.
+
+Records are files of one folder. A run that was killed goes on with the cells that are missing, and
+the cell that it was in goes on from its last judgement. Another test folder, model or budget makes
+other cells: a record that was made otherwise is an error, not a row.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from diffir.errors import DataError
+from diffir.train.transfer_cell import WAYS, Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def plan_cells(
+    template: Cell, codecs: Sequence[str], counts: Sequence[int], seeds: int
+) -> list[Cell]:
+    """All cells, those of one seed before those of the next, so that what is there is of use.
+
+    Args:
+        template: gives everything else.
+        codecs: registered names.
+        counts: of pictures to learn from.
+        seeds: how many, from 0 on.
+    """
+    shared = asdict(template)
+    return [
+        Cell(**{**shared, "codec": codec, "pictures": count, "seed": seed, "way": way})
+        for seed, codec, count, way in itertools.product(range(seeds), codecs, counts, WAYS)
+    ]
+
+
+def run_cells(cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, dict[str, Any] | None]]:
+    """Run what is missing, each cell in a process of its own; yields each with its record.
+
+    A cell that fails has `None`, what it said goes to the standard error stream, and the others
+    go on.
+
+    Raises:
+        DataError: a record in the folder was made otherwise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for cell in cells:
+        path = folder / f"{cell.name}.json"
+        if not path.is_file():
+            words = [json.dumps(asdict(cell)), str(path)]
+            subprocess.run(
+                [sys.executable, "-m", "diffir.train.transfer_cell", *words], check=False
+            )
+        yield cell, _read(path, cell) if path.is_file() else None
+
+
+def _read(path: Path, cell: Cell) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        made = record["cell"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not a record: {error}", hint="Delete it.") from error
+    differing = sorted(key for key, value in asdict(cell).items() if made.get(key) != value)
+    if differing:
+        raise DataError(
+            f"{path} was made with another {', '.join(differing)}",
+            hint="Use another folder, or delete the record.",
+        )
+    return record
