@@ -152,6 +152,8 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
 
     from diffir.restore.pack_file import save_packs
 
+    if not tuning.effort.full:
+        tuning.prepare_recognizer()  # before the training, for an encoder may fail
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

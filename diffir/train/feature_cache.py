@@ -27,6 +27,7 @@ import torch
 from diffir.contracts.interfaces import Encoded
 from diffir.diffusion.schedule import TIMESTEPS, add_noise
 from diffir.diffusion.unet import Descent
+from diffir.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,9 @@ class FeatureCache:
     Args:
         folder: holds all caches. model: the frozen base, in evaluation mode. key: the base's hash.
         crops: all of one size.
+
+    Raises:
+        OutputError: there is no space for it.
     """
 
     def __init__(
@@ -74,7 +78,16 @@ class FeatureCache:
         self.place = folder / _digest(key, crops)
         self.reused = (self.place / "complete").is_file()
         if not self.reused:
-            self._fill(model, crops)
+            partial = self.place.with_name(f"{self.place.name}.{os.getpid()}.partial")
+            try:
+                self._fill(model, crops, partial)
+            except OSError as error:
+                raise OutputError(
+                    f"cannot write the features to {folder}: {error.strerror or error}",
+                    hint="Free some space, or name another folder in DIFFIR_CACHE.",
+                ) from error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
         (self.place / "complete").touch()  # the time of its last use
         _evict(folder, keep=self.place)
         self.arrays = {
@@ -108,8 +121,7 @@ class FeatureCache:
         )
 
     @torch.inference_mode()
-    def _fill(self, model: RestorationModel, crops: Sequence[Pair]) -> None:
-        partial = self.place.with_name(f"{self.place.name}.{os.getpid()}.partial")
+    def _fill(self, model: RestorationModel, crops: Sequence[Pair], partial: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         device = next(model.parameters()).device
@@ -119,9 +131,9 @@ class FeatureCache:
             chunk = crops[start : start + BATCH]
             for name, rows in _frozen(model, chunk, device).items():
                 if name not in arrays:
-                    arrays[name] = np.lib.format.open_memmap(
-                        partial / f"{name}.npy", "w+", rows.dtype, (len(crops), *rows.shape[1:])
-                    )
+                    file, shape = partial / f"{name}.npy", (len(crops), *rows.shape[1:])
+                    arrays[name] = np.lib.format.open_memmap(file, "w+", rows.dtype, shape)
+                    _reserve(file)
                 arrays[name][start : start + len(chunk)] = rows
         for array in arrays.values():
             array.flush()
@@ -158,6 +170,17 @@ def _noised(model: RestorationModel, clean: Tensor) -> tuple[Tensor, Tensor, Ten
     timesteps = torch.randint(TIMESTEPS, (len(clean),)).to(clean.device)
     noise = torch.randn(clean.shape).to(clean)
     return *add_noise(clean, noise, timesteps, model.sampler.prediction), timesteps
+
+
+def _reserve(file: Path) -> None:
+    """Take a sparse file's space now: a full disk is an error here, and a crash in mapped memory.
+
+    Raises:
+        OSError: there is not enough.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def _digest(key: str, crops: Sequence[Pair]) -> str:

@@ -152,6 +152,10 @@ class FineTuning:
         )
         return PromptPack(card, self.transfer.best, {} if learned is None else learned.state_dict())
 
+    def prepare_recognizer(self) -> None:
+        """Learn to recognize the codec now, and not when the first pack is asked for."""
+        _ = self.recognizer
+
     @cached_property
     def recognizer(self) -> tuple[Recognizer, Recognition] | None:
         """What tells the codec by pixels; `None` where the base's router leaves no traces."""

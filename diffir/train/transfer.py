@@ -126,7 +126,7 @@ class Transfer:
         killed goes on from it; it ends with the weights that it would have had.
 
         Raises:
-            DataError: the loss became infinite or NaN; `best` holds the last good weights.
+            DataError: the loss or a score became infinite or NaN; `best` has the last good weights.
             OutputError: the state cannot be written.
         """
         effort = self.effort
@@ -150,6 +150,7 @@ class Transfer:
             last = over or step + 1 == effort.steps
             if last or (step + 1) % effort.judge_every == 0:
                 verdict = self._judge(average)
+                _check(verdict.ratio, f"the score of held-out crops became {{}} at step {step}")
                 state.curve.append((step + 1, verdict))
                 state.waited += 1
                 if state.best is None or verdict.ratio < state.best.ratio:
@@ -175,11 +176,7 @@ class Transfer:
         if self.critic is not None and rich is not None:
             loss = loss + self.critic.charge(rows, rich, step)
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(
-                f"the loss became {value} at step {step}",
-                hint="Use a smaller --learning-rate. The best prompts until then are kept.",
-            )
+        _check(value, f"the loss became {{}} at step {step}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self.learned.values()), 1.0)
@@ -280,6 +277,14 @@ def decode_rows(model: RestorationModel, rows: Rows) -> Decoded:
     timesteps = torch.full((len(latent),), model.sampler.at, device=latent.device)
     clean = clean_from(model.sampler.prediction, latent, v, timesteps)
     return model.decoder.decode(clean, rows.encoded, routing)
+
+
+def _check(value: float, message: str) -> None:
+    if not math.isfinite(value):
+        raise DataError(
+            message.format(value),
+            hint="Use a smaller --learning-rate. The best prompts until then are kept.",
+        )
 
 
 def _schedule(step: int, share: float) -> float:

@@ -1,30 +1,70 @@
 from __future__ import annotations
 
+import resource
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from diffir.cli.main import build_app
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Gain
 from diffir.degradations.codec_degradation import CodecDegradation
-from diffir.errors import DataError
-from diffir.host.manager import default_host
+from diffir.errors import CodecError, DataError, OutputError
+from diffir.host.manager import build_host, default_host
 from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.pictures.writing import write
 from diffir.restore.pack_file import load_packs, save_packs
 from diffir.restore.prompt_packs import model_hash
 from diffir.restore.restorer import load
-from diffir.train import feature_cache
+from diffir.train import feature_cache, transfer_critic
 from diffir.train.feature_cache import FeatureCache
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
 from diffir.train.transfer import Effort, Transfer, decode_rows
 from diffir.train.transfer_crops import CleanPicture, compressed_pairs, draw_crops
 from diffir.train.transfer_judge import Judge, interval
+
+FAILING = '''
+"""A codec whose encoder fails at its fifth picture."""
+
+from dataclasses import replace
+
+from diffir.codecs.jpeg import Jpeg
+from diffir.errors import CodecError
+from diffir.host.hookspecs import hookimpl
+
+diffir_api = 1
+calls = []
+
+
+class Failing:
+    def __init__(self):
+        self.jpeg = Jpeg()
+        self.spec = replace(self.jpeg.spec, name="failing", suffixes=(".fail",))
+
+    def encode(self, pixels, quality, *, subsampling=None):
+        calls.append(1)
+        if len(calls) == 5:
+            raise CodecError("out of paper")
+        return self.jpeg.encode(pixels, quality)
+
+    def decode(self, data):
+        return self.jpeg.decode(data)
+
+    def read_info(self, data):
+        return replace(self.jpeg.read_info(data), name="failing")
+
+
+@hookimpl
+def register_codecs(register):
+    register("failing", f"{__name__}:Failing", summary="fails")
+'''
 
 EFFORT = Effort(steps=6, batch=2, judge_every=3)
 
@@ -43,6 +83,22 @@ def crops():
 @pytest.fixture
 def base(build_model):
     return build_model()
+
+
+@pytest.fixture
+def small_files():
+    """No file grows beyond 1000 bytes: what a full disk is to a writer."""
+
+    @contextmanager
+    def limited():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited()
 
 
 @pytest.fixture
@@ -109,6 +165,11 @@ class TestCache:
         assert FeatureCache(folder, base, key=model_hash(base), crops=crops).reused
         assert not FeatureCache(folder, base, key="other weights", crops=crops).reused
         assert not FeatureCache(folder, base, key=model_hash(base), crops=crops[1:]).reused
+
+    def test_a_full_disk(self, base, crops, tmp_path, small_files):
+        with small_files, pytest.raises(OutputError, match="cannot write the features to"):
+            FeatureCache(tmp_path / "full", base, key="x", crops=crops)
+        assert not list((tmp_path / "full").iterdir())
 
     def test_it_is_bounded(self, base, cache, crops, monkeypatch):
         monkeypatch.setattr(feature_cache, "LIMIT_BYTES", 1)
@@ -179,6 +240,37 @@ class TestTransfer:
         with pytest.raises(DataError, match=r"the loss became (nan|inf) at step"):
             list(transfer.run())
 
+    def test_a_nan_late_keeps_the_last_good_prompts(self, base, cache, judge):
+        transfer = Transfer(base, cache, judge, replace(EFFORT, steps=20))
+        run = transfer.run()
+        while next(run).step < 4:  # the first judgement is after the third
+            pass
+        next(iter(transfer.learned.values())).data.fill_(float("nan"))
+        with pytest.raises(DataError, match="the loss became nan at step 4"):
+            next(run)
+        assert transfer.best
+        assert all(value.isfinite().all() for value in transfer.best.values())
+
+    def test_a_score_that_is_not_a_number(self, base, cache, judge):
+        wild = replace(EFFORT, learning_rate=1e30, judge_every=1)
+        with pytest.raises(DataError, match=r"the score of held-out crops became nan at step 0"):
+            list(Transfer(base, cache, judge, wild).run())
+
+    def test_a_killed_run_with_a_critic(self, base, cache, judge, tmp_path, monkeypatch):
+        monkeypatch.setattr(transfer_critic, "FROM_STEP", 2)
+        effort = replace(EFFORT, critic=True)
+        whole = Transfer(base, cache, judge, effort)
+        list(whole.run())
+        killed = Transfer(base, cache, judge, effort)
+        for progress in killed.run(tmp_path / "state"):
+            if progress.step == 4:
+                break
+        resumed = Transfer(base, cache, judge, effort)
+        assert [progress.step for progress in resumed.run(tmp_path / "state")] == [4, 5, 6]
+        for name, value in whole.best.items():
+            torch.testing.assert_close(resumed.best[name], value, atol=1e-4, rtol=1e-3)
+        assert [step for step, _ in resumed.curve] == [3, 6]
+
 
 class TestJudge:
     def test_the_base_gains_nothing_on_itself(self, base, judge):
@@ -223,6 +315,31 @@ class TestFineTuning:
         assert card.levels == default_host().codec("mpeg2").spec.levels
         restorer = load(request.model, device="cpu", prompts=str(tmp_path / "p.safetensors"))
         assert restorer.pack_for(CodecInfo.unknown()) == "mpeg2"
+
+    def test_a_full_disk_midway_keeps_the_last_good_pack(self, request_of, tmp_path, small_files):
+        tuning = FineTuning(request_of(), default_host())
+        path = tmp_path / "p.safetensors"
+        for progress in tuning.transfer.run():
+            if progress.step == 3:
+                save_packs([tuning.pack(progress.best)], path)
+                good = path.read_bytes()
+        with small_files, pytest.raises(OutputError):
+            save_packs([tuning.pack(progress.best)], path)
+        assert path.read_bytes() == good
+        assert sorted(p.name for p in path.parent.glob("*.safetensors*")) == ["p.safetensors"]
+
+    def test_an_encoder_that_fails_midway(self, request_of, tmp_path):
+        (tmp_path / "failing.py").write_text(FAILING)
+        host = build_host(plugin_files=[tmp_path / "failing.py"])
+        pack = tmp_path / "p.safetensors"
+        pack.write_bytes(b"the last good pack")
+        request = replace(request_of(pictures=5, side=128), codec="failing")
+        words = ["finetune-prompts", "--codec", "failing", "--data", request.data, "-o", pack]
+        words += ["--overwrite", "--model", request.model, "--crops", 64, "--steps", 2]
+        done = CliRunner().invoke(build_app(host), [str(word) for word in words])
+        assert isinstance(done.exception, CodecError)
+        assert "out of paper" in str(done.exception)
+        assert pack.read_bytes() == b"the last good pack"
 
     def test_pictures_that_are_too_small(self, request_of):
         with pytest.raises(DataError, match=r"48x48 pixels, at least 64x64 are needed"):
