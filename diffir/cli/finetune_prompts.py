@@ -15,6 +15,7 @@ from diffir.pictures.atomic_file import check_free
 if TYPE_CHECKING:
     from diffir.train.finetuning import FineTuning
     from diffir.train.transfer import Progress
+    from diffir.train.transfer_judge import Verdict
 
 
 def finetune_prompts(
@@ -108,8 +109,7 @@ def finetune_prompts(
     )
     tuning = FineTuning(request, host)
     last = _run(tuning, output, shown=not as_json)
-    best = last.best
-    if best is None:
+    if last.best is None:
         raise DataError("training ended before its first judgement", hint="Give it more steps.")
     if sheet is not None:
         _draw(tuning, sheet, overwrite=overwrite)
@@ -118,16 +118,7 @@ def finetune_prompts(
     if as_json:
         typer.echo(json.dumps(_record(tuning, last, output)))
     else:
-        typer.echo(f"{output}: {best}")
-        for metric, gain in (("LPIPS", best.lpips), ("DISTS", best.dists)):
-            if not gain.high < 0:
-                typer.echo(
-                    f"The change of {metric} is not a gain beyond chance: look at --sheet, or give "
-                    "it more time and pictures.",
-                    err=True,
-                )
-        if not full:
-            typer.echo(f"install it: diffir prompts install {output}")
+        _tell(last.best, output, full=full)
 
 
 def parse_budget(text: str) -> float:
@@ -202,6 +193,19 @@ def _plot(tuning: FineTuning, plot: Path, *, overwrite: bool) -> None:
     image = BytesIO()
     draw_lines(curves, across="steps", up="held-out crops, base model = 1").save(image, "PNG")
     write_atomically(plot, image.getvalue(), overwrite=overwrite)
+
+
+def _tell(best: Verdict, output: Path, *, full: bool) -> None:
+    typer.echo(f"{output}: {best}")
+    for metric, gain in (("LPIPS", best.lpips), ("DISTS", best.dists)):
+        if not gain.high < 0:
+            typer.echo(
+                f"The change of {metric} is not a gain beyond chance: look at --sheet, or give it "
+                "more time and pictures.",
+                err=True,
+            )
+    if not full:
+        typer.echo(f"install it: diffir prompts install {output}")
 
 
 def _write_whole(tuning: FineTuning, output: Path) -> None:
