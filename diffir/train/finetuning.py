@@ -116,6 +116,12 @@ class FineTuning:
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
         count = request.crops or crops
+        if effort.critic and base.sampler.steps > 1:
+            raise RecipeError(
+                f"'{recipe.name}' samples from noise: while its prompts train there is no picture "
+                "for a critic to look at",
+                hint="Leave --critic out.",
+            )
         if self.effort.full and base.sampler.steps > 1:
             raise RecipeError(
                 f"'{recipe.name}' samples from noise: of it only prompts are fine-tuned here",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from diffir.train.transfer_crops import Pair
 
 
-
 @dataclass(frozen=True)
 class Scores:
     """Means over the held-out crops.

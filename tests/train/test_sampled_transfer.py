@@ -14,7 +14,7 @@ from diffir.contracts.picture import Picture
 from diffir.errors import DataError, RecipeError
 from diffir.host.manager import default_host
 from diffir.restore.checkpoint import save_checkpoint
-from diffir.restore.prompt_packs import save_pack
+from diffir.restore.pack_file import save_packs
 from diffir.restore.restorer import load
 from diffir.train.finetuning import SAMPLED_SIDE, FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
@@ -57,14 +57,14 @@ def test_a_pack_of_prompts(request_of, tmp_path):
     assert rows.target.shape == rows.encoded.latent.shape == (2, 4, 24, 24)
     assert rows.encoded.features == ()  # nothing is decoded to learn
     transfer = tuning.transfer
-    first = float(transfer._loss(rows).detach())
+    first = float(transfer._loss(rows)[0].detach())
     expected = (predict_rows(transfer.model, rows) - rows.target).square().mean()
     assert first == pytest.approx(float(expected.detach()))
     assert {name.split(".")[1] for name in transfer.learned} == {"pools"}
     *_, last = transfer.run()
     assert last.step == 2
     pack = tuning.pack(last.verdict)
-    save_pack(pack, tmp_path / "avif.safetensors")
+    save_packs([pack], tmp_path / "avif.safetensors")
     restorer = load(asked.model, device="cpu", prompts=str(tmp_path / "avif.safetensors"))
     picture = Picture(synthetic_picture(96, np.random.default_rng(9)))
     assert restorer(picture).pixels.shape == (96, 96, 3)
@@ -74,7 +74,8 @@ def test_a_pack_of_prompts(request_of, tmp_path):
 def test_the_pack_of_the_full_size_stays_small():
     from diffir.recipes.recipe import load_recipe
     from diffir.restore.assemble import assemble
-    from diffir.restore.prompt_packs import MAX_BYTES, new_parameters, with_new_experts
+    from diffir.restore.pack_file import MAX_BYTES
+    from diffir.restore.prompt_packs import new_parameters, with_new_experts
 
     with torch.device("meta"):
         base = assemble(load_recipe(NATIVE, default_host()), default_host())
@@ -88,6 +89,12 @@ def test_training_everything_is_another_commands_work(request_of):
     with pytest.raises(RecipeError, match="'moe-diffir-sd21' samples from noise") as caught:
         FineTuning(everything, default_host())
     assert "--stage steering" in caught.value.hint
+
+
+def test_a_critic_has_nothing_to_look_at(request_of):
+    critical = replace(request_of(SAMPLED_SIDE), effort=replace(EFFORT, critic=True))
+    with pytest.raises(RecipeError, match="'moe-diffir-sd21' samples from noise: while its"):
+        FineTuning(critical, default_host())
 
 
 def test_pictures_that_are_too_small(request_of):
