@@ -68,7 +68,7 @@ def test_a_pack_of_prompts(request_of, tmp_path):
     restorer = load(asked.model, device="cpu", prompts=str(tmp_path / "avif.safetensors"))
     picture = Picture(synthetic_picture(96, np.random.default_rng(9)))
     assert restorer(picture).pixels.shape == (96, 96, 3)
-    assert restorer.pack == "avif"
+    assert restorer.treatment(picture).card.name == "avif"
 
 
 def test_the_pack_of_the_full_size_stays_small():
