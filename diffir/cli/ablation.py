@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from diffir.cli.inputs import expand, suffixes_of
 from diffir.errors import DeviceError
@@ -17,22 +16,6 @@ from diffir.host.manager import Host
 if TYPE_CHECKING:
     from diffir.ablation.cells import Plan
     from diffir.ablation.witnesses import Witnesses
-
-ABLATION = "--ablation"
-
-
-class BenchOrAblation(TyperCommand):
-    """`bench`, which hands over to `ablate` where `--ablation` stands among its words."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
-    ) -> Any:
-        """As click's, which runs whatever command the context is of."""
-        if ABLATION not in args or parent is None:
-            return super().make_context(info_name, args, parent=parent, **extra)
-        words = [word for word in args if word != ABLATION]
-        ablate = parent.command.get_command(parent, "ablate")
-        return ablate.make_context("ablate", words, parent=parent, **extra)
 
 
 def ablate(

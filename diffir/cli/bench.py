@@ -86,8 +86,9 @@ def bench(
     """Measure a model on clean pictures.
 
     Each is degraded by each task, restored, and compared with what it was. The unrestored picture
-    is measured too. With --ablation, variants of the method are trained and compared instead; the
-    options are then those of `diffir ablate`.
+    is measured too. With --ablation, variants of the method are trained and compared instead, with
+    --transfer prompt packs for other codecs; the options are then those of `diffir ablate` and
+    `diffir bench-transfer`.
     """
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 import diffir
-from diffir.cli.ablation import BenchOrAblation, ablate
+from diffir.cli.ablation import ablate
 from diffir.cli.add_codec import add_codec
 from diffir.cli.bench import bench
+from diffir.cli.bench_modes import BenchModes
 from diffir.cli.bench_transfer import bench_transfer
 from diffir.cli.console import FAILED, print_error, print_warning, show_log, tracing
 from diffir.cli.convert import convert
@@ -75,7 +76,7 @@ def build_app(host: Host) -> typer.Typer:
     app.command("restore")(restore)
     app.command("inspect")(inspect)
     app.command("degrade")(degrade)
-    app.command("bench", cls=BenchOrAblation)(bench)
+    app.command("bench", cls=BenchModes)(bench)
     app.command("ablate", short_help="Train variants of the method, and compare them.")(ablate)
     app.command("bench-transfer", short_help="Measure packs against a full fine-tune.")(
         bench_transfer
