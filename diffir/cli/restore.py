@@ -82,6 +82,10 @@ def restore(
         Literal["pixels", "latents"],
         typer.Option(help="What of tiles is blended: restored pixels, or latents at every step."),
     ] = "pixels",
+    compiled: Annotated[
+        Literal["off", "kernels", "graphs"],
+        typer.Option("--compile", help="Compile the denoiser first: minutes, for many steps."),
+    ] = "off",
     seed: Annotated[int, typer.Option(help="Of the noise of more than one step.")] = 0,
     prompts: Annotated[
         str,
@@ -133,6 +137,7 @@ def restore(
         prompts=prompts,
         sampler=sampler,
         blend=blend,
+        compiled=compiled,
         host=host,
     )
 

@@ -17,6 +17,7 @@ import torch
 from diffir.errors import DeviceError
 from diffir.host.manager import default_host
 from diffir.restore.checkpoint import find_weights, load_checkpoint
+from diffir.restore.compiling import compile_denoisers, compiler_error
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
 from diffir.restore.memory import choose_tile, is_out_of_memory
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.diffusion.samplers import Algorithm
     from diffir.host.manager import Host
+    from diffir.restore.compiling import Compiled
 
 DEFAULT_MODEL = "moe-diffir-tiny"
 Blend = Literal["pixels", "latents"]
@@ -60,9 +62,12 @@ class Restorer:
         blend: what of neighboring tiles is blended: their "pixels", once each is restored; or the
             "latents" of the whole picture, at every step of sampling.
         consistent: keep results consistent with their files, where codecs give coefficients.
+        compiled: whether the denoiser is compiled when it first runs: not ("off"), into "kernels",
+            or into kernels that CUDA replays as "graphs". Minutes once, for many steps or pictures.
 
     Raises:
         CheckpointError: a pack was made for another model.
+        DeviceError: graphs of a device that is not CUDA.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Restorer:
         pack: PromptPack | None = None,
         blend: Blend = "pixels",
         consistent: bool = True,
+        compiled: Compiled = "off",
     ) -> None:
         every = (*packs, pack) if pack else tuple(packs)
         extended = {one.card: extend(model, one) for one in every}
@@ -89,6 +95,7 @@ class Restorer:
             for m in (model, *extended.values())
         )
         self.extended = dict(zip(extended, models, strict=True))
+        compile_denoisers([self.model, *models], compiled, device)
         self.device = device
         self.dtype = dtype
         self.tile = tile
@@ -115,7 +122,7 @@ class Restorer:
                 return self._estimate(picture, tile)
             except (RuntimeError, MemoryError) as error:
                 if isinstance(error, RuntimeError) and not is_out_of_memory(error):
-                    raise
+                    raise (compiler_error(error) or error) from error
                 if tile <= SMALLEST_TILE:
                     raise DeviceError(
                         f"out of memory even with tiles of {tile}x{tile} pixels",
@@ -203,6 +210,7 @@ def load(
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,
     consistent: bool = True,
+    compiled: Compiled = "off",
     prompts: str = "auto",
     sampler: Algorithm | None = None,
     blend: Blend = "pixels",
@@ -242,6 +250,7 @@ def load(
         pack=pack,
         blend=blend,
         consistent=consistent,
+        compiled=compiled,
     )
 
 
