@@ -80,13 +80,28 @@ class DecoderLevels(nn.Module):
 
     `levels[i]` and `ups[i]` are used one by one by the decoder that owns this, so that it can put
     something between them.
+
+    Args:
+        widths: channels at 1/2, 1/4 and 1/8 of the picture's size, as in the encoder.
+        blocks: residual blocks per level, in the order of the widths; one number means all levels.
+        latent_channels: channels of the latent.
+
+    Raises:
+        ValueError: `blocks` are not one per width.
     """
 
-    def __init__(self, *, widths: Sequence[int], blocks: int, latent_channels: int) -> None:
+    def __init__(
+        self, *, widths: Sequence[int], blocks: int | Sequence[int], latent_channels: int
+    ) -> None:
         super().__init__()
         coarse_first = list(reversed(widths))
+        depths = [blocks] * len(widths) if isinstance(blocks, int) else list(reversed(blocks))
+        if len(depths) != len(widths):
+            raise ValueError(f"blocks: expected one per width, {len(widths)}, got {len(depths)}")
         self.from_latent = nn.Conv2d(latent_channels, coarse_first[0], 3, padding=1)
-        self.levels = nn.ModuleList(stack(width, blocks) for width in coarse_first)
+        self.levels = nn.ModuleList(
+            stack(width, depth) for width, depth in zip(coarse_first, depths, strict=True)
+        )
         self.ups = nn.ModuleList(
             upsample(coarse, fine) for coarse, fine in itertools.pairwise(coarse_first)
         )

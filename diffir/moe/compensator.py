@@ -62,7 +62,7 @@ class CompensatedDecoder(nn.Module):
 
     Args:
         widths: channels at 1/2, 1/4 and 1/8 of the picture's size, as in the encoder.
-        blocks: residual blocks per level.
+        blocks: residual blocks per level, in that order; one number means all levels.
         latent_channels: channels of the latent.
         degradation_width: width of `Routing.degradation`.
         experts, top_k: basic prompts N per map, and how many take part, K.
@@ -74,7 +74,7 @@ class CompensatedDecoder(nn.Module):
         self,
         *,
         widths: Sequence[int],
-        blocks: int,
+        blocks: int | Sequence[int],
         latent_channels: int,
         degradation_width: int,
         experts: int = 7,

@@ -24,7 +24,7 @@ from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint
-from diffir.train.clean_pictures import PictureCache, find_pictures
+from diffir.train.clean_pictures import HALF, PictureCache, find_pictures
 from diffir.train.held_out import HeldOut, Judgement
 from diffir.train.stage_run import StageRun
 from diffir.train.stages import find_stage
@@ -131,7 +131,7 @@ class Trainer:
         held = pictures[::HELD_OUT_EVERY]
         learned = [p for i, p in enumerate(pictures) if i % HELD_OUT_EVERY] or pictures
         self.pictures = learned
-        self.held_out = HeldOut([scales[-1] for scales in held], host)
+        self.held_out = HeldOut([scales[HALF] for scales in held], host)
         self.judgement: Judgement | None = None
         self.seconds = 0.0
 

@@ -19,6 +19,14 @@ from diffir.diffusion.unet import UNet, UNetBlock
 SIDES = st.integers(1, 11)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _seeded_weights():
+    """Of the fixtures below, which are made before any test's own seed is set."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     with torch.random.fork_rng():
@@ -71,6 +79,13 @@ def test_decoder_levels_mirror_the_encoder():
     for up, level in zip(levels.ups, list(levels.levels)[1:], strict=True):
         x = level(up(x))
     assert x.shape == (1, 8, 12, 20)
+
+
+def test_blocks_of_the_decoder_go_with_the_widths():
+    levels = DecoderLevels(widths=[8, 12, 16], blocks=[3, 2, 1], latent_channels=4)
+    assert [len(level) for level in levels.levels] == [1, 2, 3]  # coarsest first
+    with pytest.raises(ValueError, match="expected one per width, 3, got 2"):
+        DecoderLevels(widths=[8, 12, 16], blocks=[3, 2], latent_channels=4)
 
 
 class TestUNet:

@@ -40,7 +40,13 @@ class TestCache:
         pixels = drawn(0)
         path = write(Picture(pixels), tmp_path / "a.png")
         scales = PictureCache(tmp_path / "cache").scales(path)
-        assert [s.shape for s in scales] == [(60, 60, 3), (42, 42, 3), (30, 30, 3)]
+        assert [s.shape for s in scales] == [
+            (60, 60, 3),
+            (42, 42, 3),
+            (30, 30, 3),
+            (21, 21, 3),
+            (15, 15, 3),
+        ]
         np.testing.assert_array_equal(scales[0], pixels)
         assert all(isinstance(s, np.memmap) for s in scales)
 
