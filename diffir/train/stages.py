@@ -45,7 +45,7 @@ DIFFUSION_EVERY = 4
 LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
 ADVERSARIAL_WEIGHT = 0.02
 ADVERSARIAL_FROM = 150
-RICH_L1_WEIGHT = 0.5
+RICH_L1_WEIGHT = 0.25
 
 
 class Stage(Protocol):
