@@ -26,7 +26,7 @@ LEFT_ALONE, IN_FULL = 0.03, 0.15
 
 Measured with JPEG, WebP, AVIF and HEVC at qualities up to 95: see docs/experiments.md."""
 
-GUESS_LEFT_ALONE, GUESS_IN_FULL = 0.15, 0.7
+GUESS_LEFT_ALONE, GUESS_IN_FULL = 0.15, 0.75
 """The same for severities that the degradation encoder saw in the pixels. It takes light
 compression for heavier than it is, and of mending what is not broken half is better than all."""
 
