@@ -186,4 +186,11 @@ def _starting_model(recipe: Recipe, host: Host, weights: Path | None) -> Restora
             f"{weights} holds '{trained.name}', not '{recipe.name}'",
             hint=f"Give weights of '{recipe.name}', or train recipe '{trained.name}'.",
         )
+    built = (recipe.encoder, recipe.denoiser, recipe.parts)
+    if (trained.encoder, trained.denoiser, trained.parts) != built:
+        # What is saved has this recipe in its header, and would not fit it.
+        raise CheckpointError(
+            f"{weights} holds '{trained.name}' of other sizes or parts than the recipe's",
+            hint="Train it with the recipe that it was made with, from the same version of diffir.",
+        )
     return model

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from diffir.errors import CheckpointError, DataError, RecipeError
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
+from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, read_card, save_checkpoint
 from diffir.restore.restorer import load
 from diffir.train.loop import Settings, Trainer
@@ -163,6 +164,15 @@ class TestWeights:
         path = tmp_path / "other.safetensors"
         save_checkpoint(build_model(), path, recipe=other, dtype=torch.float16)
         with pytest.raises(CheckpointError, match="holds 'other', not 'tiny'"):
+            trainer(weights=path)
+
+    def test_of_the_same_name_and_other_sizes(self, trainer, tiny_recipe, tmp_path):
+        text = tiny_recipe.text.replace("detail_blocks = 1", "detail_blocks = 2")
+        assert text != tiny_recipe.text
+        other = parse_recipe(text, origin="other.toml")
+        path = tmp_path / "other.safetensors"
+        save_checkpoint(assemble(other, default_host()), path, recipe=other, dtype=torch.float16)
+        with pytest.raises(CheckpointError, match="holds 'tiny' of other sizes or parts"):
             trainer(weights=path)
 
 
