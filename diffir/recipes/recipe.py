@@ -36,8 +36,9 @@ class Stage:
 
     steps: optimizer steps. learning_rate: its peak. batch: crops per step. crop: their side in
     pixels. Small and many is what a young model learns most from per second; the losses that look
-    at texture need to see more of it at once. scales: factors of the learning rate by part,
-    "router" or "denoiser", where they are not 1.
+    at texture need to see more of it at once. average: decay of the moving average of the weights,
+    in [0,1): about 1 / (1 - average) steps are averaged, and the average is what is saved. scales:
+    factors of the learning rate by part, "router" or "denoiser", where they are not 1.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage:
     learning_rate: float
     batch: int = 8
     crop: int = 128
+    average: float = 0.995
     scales: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Stage:
         for name, rate in rates.items():
             if not rate > 0:
                 raise ValueError(f"stage '{self.name}': {name} must be above 0, got {rate}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"stage '{self.name}': average must be in [0,1), got {self.average}")
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,16 @@ import torch
 from diffir.errors import CheckpointError, DataError, RecipeError
 from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
-from diffir.restore.assemble import assemble
-from diffir.restore.checkpoint import load_checkpoint
 from diffir.train.clean_pictures import HALF, PictureCache, find_pictures
 from diffir.train.held_out import HeldOut, Judgement
 from diffir.train.stage_run import StageRun
 from diffir.train.stages import find_stage
+from diffir.train.starting_model import starting_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from diffir.diffusion.model import RestorationModel
     from diffir.host.manager import Host
     from diffir.recipes.recipe import Recipe, Stage
     from diffir.train.pair_memory import PairMemory
@@ -47,9 +45,10 @@ class Settings:
 
     stages: names of those to run, in order; None runs the recipe's. steps, batch, crop: override
     each stage's; a crop's side is a multiple of 32. precision: "no", "bf16" or "fp16".
-    weights: a file of the same recipe to start from, in place of fresh weights. judge_every: steps
-    between judgements, and one at the end of each stage; None does without. checkpointing: compute
-    activations anew on the way back, where a part can: less memory, a third more time.
+    weights: a file of the same recipe to start from, or of one with fewer residual blocks.
+    judge_every: steps between judgements, and one at the end of each stage; None does without.
+    checkpointing: compute activations anew on the way back, where a part can: less memory, a third
+    more time.
     """
 
     data: Path
@@ -114,7 +113,7 @@ class Trainer:
             find_stage(stage.name)
         self.lpips = Lpips("alex")  # of the judgements; the same holds
         torch.manual_seed(settings.seed)
-        self.model = _starting_model(recipe, host, settings.weights)
+        self.model = starting_model(recipe, host, settings.weights)
         for stage in self.plan:
             if stage.crop % self.model.multiple:
                 raise DataError(
@@ -175,22 +174,3 @@ def _override(stage: Stage, settings: Settings) -> Stage:
         batch=settings.batch or stage.batch,
         crop=settings.crop or stage.crop,
     )
-
-
-def _starting_model(recipe: Recipe, host: Host, weights: Path | None) -> RestorationModel:
-    if weights is None:
-        return assemble(recipe, host)
-    model, trained = load_checkpoint(weights, host)
-    if trained.name != recipe.name:
-        raise CheckpointError(
-            f"{weights} holds '{trained.name}', not '{recipe.name}'",
-            hint=f"Give weights of '{recipe.name}', or train recipe '{trained.name}'.",
-        )
-    built = (recipe.encoder, recipe.denoiser, recipe.parts)
-    if (trained.encoder, trained.denoiser, trained.parts) != built:
-        # What is saved has this recipe in its header, and would not fit it.
-        raise CheckpointError(
-            f"{weights} holds '{trained.name}' of other sizes or parts than the recipe's",
-            hint="Train it with the recipe that it was made with, from the same version of diffir.",
-        )
-    return model

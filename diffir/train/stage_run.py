@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CRITIC_LEARNING_RATE = 2e-4
 WARMUP_STEPS = 50
-move_average = get_ema_multi_avg_fn(0.995)  # type: ignore[no-untyped-call]
 
 
 class StageRun:
@@ -77,6 +76,7 @@ class StageRun:
         shared = {id(p): p for p in trainer.model.parameters() if not p.requires_grad}
         self.average = copy.deepcopy(trainer.model, shared)
         self.averaged = list(stage.parameters(self.average))
+        self.move_average = get_ema_multi_avg_fn(self.plan.average)  # type: ignore[no-untyped-call]
         self.learned = learned
         self.accelerator.register_for_checkpointing(self.average)
         self.saved_at = time.monotonic()
@@ -147,7 +147,7 @@ class StageRun:
             self.accelerator.backward(critic_loss)
             self.processes.average_gradients(list(self.critic.parameters()))
             self.critic_optimizer.step()
-        move_average(self.averaged, self.learned, None)
+        self.move_average(self.averaged, self.learned, None)
         return value
 
     def _judge(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from diffir.contracts.codec import CodecInfo
 from diffir.errors import CheckpointError, DataError, RecipeError
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
@@ -41,8 +42,8 @@ def settings(photos, tmp_path, lpips):
 
 @pytest.fixture
 def trainer(tiny_recipe, settings):
-    def build(**changes):
-        return Trainer(tiny_recipe, default_host(), replace(settings, **changes))
+    def build(recipe=tiny_recipe, **changes):
+        return Trainer(recipe, default_host(), replace(settings, **changes))
 
     return build
 
@@ -167,13 +168,48 @@ class TestWeights:
             trainer(weights=path)
 
     def test_of_the_same_name_and_other_sizes(self, trainer, tiny_recipe, tmp_path):
-        text = tiny_recipe.text.replace("detail_blocks = 1", "detail_blocks = 2")
-        assert text != tiny_recipe.text
-        other = parse_recipe(text, origin="other.toml")
-        path = tmp_path / "other.safetensors"
-        save_checkpoint(assemble(other, default_host()), path, recipe=other, dtype=torch.float16)
+        path = altered(tiny_recipe, "detail_blocks = 1", "detail_blocks = 2", tmp_path)
         with pytest.raises(CheckpointError, match="holds 'tiny' of other sizes or parts"):
             trainer(weights=path)
+
+    def test_of_other_widths(self, trainer, tiny_recipe, tmp_path):
+        path = altered(tiny_recipe, "widths = [8, 12, 16]", "widths = [8, 12, 24]", tmp_path)
+        with pytest.raises(CheckpointError, match="holds 'tiny' of other sizes or parts"):
+            trainer(weights=path)
+
+    def test_of_fewer_blocks_grow_and_do_as_before(self, trainer, tiny_weights, tiny_recipe):
+        text = tiny_recipe.text.replace("detail_blocks = 1", "detail_blocks = 3")
+        deeper = parse_recipe(text, origin="deeper.toml")
+        grown = trainer(recipe=deeper, weights=tiny_weights).model
+        model, _ = load_checkpoint(tiny_weights, default_host())
+        added = grown.state_dict().keys() - model.state_dict().keys()
+        assert added
+        assert all(".detail." in name for name in added)
+        image = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            before, after = model(image, [CodecInfo()])[0], grown(image, [CodecInfo()])[0]
+        torch.testing.assert_close(after.rich, before.rich)
+        torch.testing.assert_close(after.faithful, before.faithful)
+
+
+def altered(recipe, old, new, folder):
+    """Weights of a recipe with one line changed."""
+    text = recipe.text.replace(old, new)
+    assert text != recipe.text
+    other = parse_recipe(text, origin="other.toml")
+    path = folder / "other.safetensors"
+    save_checkpoint(assemble(other, default_host()), path, recipe=other, dtype=torch.float16)
+    return path
+
+
+def test_the_recipe_says_how_long_weights_are_averaged(trainer, tiny_recipe, tmp_path):
+    stages = tuple(replace(s, average=0.0) for s in tiny_recipe.training.stages)
+    at_once = replace(tiny_recipe, training=replace(tiny_recipe.training, stages=stages))
+    run = trainer(recipe=at_once, stages=("prior",))
+    list(run.run())
+    saved = load_file(tmp_path / "run" / "model.safetensors")
+    latest = run.model.state_dict()
+    assert all(torch.equal(saved[name], latest[name].half()) for name in saved)
 
 
 class TestRefusedBeforeAnyWork:
