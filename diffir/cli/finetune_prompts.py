@@ -43,6 +43,9 @@ def finetune_prompts(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     crops: Annotated[int | None, typer.Option(min=8, help="Crops to learn from.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step; 2, and 8 with --full.")
+    ] = None,
     experts: Annotated[int, typer.Option(min=1, help="New experts in each pool.")] = 2,
     learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
     judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 200,
@@ -87,6 +90,7 @@ def finetune_prompts(
     host: Host = ctx.obj
     effort = Effort(
         steps or 0,
+        batch=batch,
         learning_rate=learning_rate,
         seconds=seconds,
         judge_every=judge_every,

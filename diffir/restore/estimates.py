@@ -13,13 +13,15 @@ from diffir.restore.tensors import add_residual
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from diffir.contracts.picture import Picture
+    from diffir.contracts.picture import AnyPixels, Picture
     from diffir.restore.pack_choice import Treatment
 
 DEFAULT_FIDELITY = 0.05
 """Chosen by measurement: see the model card."""
 
 ROWS_AT_ONCE = 512
+COLORLESS = 2 / 255
+"""How far apart the channels of a picture without color may be: codecs round on the way to RGB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,18 +62,30 @@ class Estimates:
         """
         if not 0 <= fidelity <= 1:
             raise ValueError(f"fidelity must be in [0,1], got {fidelity}")
-        restored = np.empty_like(self.picture.pixels)
+        pixels = self.picture.pixels
+        gray = self.picture.gray or _is_colorless(pixels)  # nothing may put specks of color there
+        restored = np.empty_like(pixels)
         for top in range(0, self.picture.height, ROWS_AT_ONCE):
             rows = slice(top, top + ROWS_AT_ONCE)
             rich = self.rich[rows].astype(np.float32)
             residual = rich + fidelity * (self.faithful[rows].astype(np.float32) - rich)
             residual *= self.treatment.strength
-            restored[rows] = add_residual(
-                self.picture.pixels[rows], residual, gray=self.picture.gray
-            )
+            restored[rows] = add_residual(pixels[rows], residual, gray=gray)
         picture = self.picture.with_pixels(restored)
         if not self.consistent:
             return picture, None
         if self.treatment.strength == 0:  # a good picture comes back as it is
             return picture, Consistency(None, "nothing was changed")
         return make_consistent(picture)
+
+
+def _is_colorless(pixels: AnyPixels) -> bool:
+    """Whether `(H,W,3)` pixels show no color anywhere; few rows tell that of a colored picture."""
+    most = COLORLESS * np.iinfo(pixels.dtype).max
+    for top in range(0, pixels.shape[0], ROWS_AT_ONCE):
+        red, green, blue = np.moveaxis(pixels[top : top + ROWS_AT_ONCE], 2, 0)
+        highest = np.maximum(np.maximum(red, green), blue)
+        lowest = np.minimum(np.minimum(red, green), blue)
+        if (highest - lowest).max() > most:
+            return False
+    return True

@@ -49,6 +49,15 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or bool(REFUSAL.search(str(error)))
 
 
+def held_bytes(device: torch.device) -> int:
+    """The memory that this process holds now: on a CUDA device, there."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_bytes(device: torch.device) -> int:
     """The most memory that this process has held so far: on a CUDA device, there."""
     if device.type == "cuda":

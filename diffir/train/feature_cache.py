@@ -7,15 +7,16 @@
 A model that restores in one step goes down from the degraded latent. One that samples from noise
 goes down from the clean latent with noise, drawn once per crop; what it should predict is kept.
 
-Arrays are memory-mapped and half precision. A cache is found again by the hash of all that it was
-made from: the model's weights, the pixels, and how they were compressed. The folder is bounded; the
-caches that were not used for longest go first.
+Arrays are half precision, on disk: of them a process holds the rows of one step. A cache is found
+again by the hash of all that it was made from: the model's weights, the pixels, and how they were
+compressed. The folder is bounded; the caches that were not used for longest go first.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from diffir.contracts.codec import CodecInfo
@@ -41,6 +43,24 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES = 2 * 1024**3
 BATCH = 8
+
+
+class _Array:
+    """An array on disk. It stays readable when another process evicts the cache."""
+
+    def __init__(self, path: Path) -> None:
+        layout = np.load(path, mmap_mode="r")
+        with path.open("rb") as file:
+            self.mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        numbers = np.frombuffer(self.mapping, layout.dtype, layout.size, layout.offset)
+        self.whole = numbers.reshape(layout.shape)
+
+    def rows(self, index: Sequence[int]) -> NDArray[np.generic]:
+        """A copy of some rows."""
+        found = self.whole[list(index)]
+        if hasattr(mmap, "MADV_DONTNEED"):  # else all that was ever read counts as held memory
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +110,7 @@ class FeatureCache:
                 shutil.rmtree(partial, ignore_errors=True)
         (self.place / "complete").touch()  # the time of its last use
         _evict(folder, keep=self.place)
-        self.arrays = {
-            path.stem: np.load(path, mmap_mode="r") for path in sorted(self.place.glob("*.npy"))
-        }
+        self.arrays = {path.stem: _Array(path) for path in sorted(self.place.glob("*.npy"))}
 
     def __len__(self) -> int:
         return len(self.codecs)
@@ -101,7 +119,7 @@ class FeatureCache:
         """The rows of `index`, on a device, in float32."""
 
         def part(name: str) -> Tensor:
-            array = self.arrays[name][list(index)]
+            array = self.arrays[name].rows(index)
             tensor = torch.from_numpy(array).to(device).float()
             tensor = tensor / 255 if array.dtype == np.uint8 else tensor
             wanted = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format

@@ -61,7 +61,7 @@ ENOUGH_TO_HOLD_OUT = 4
 MOST_REGIONS = 192
 """Of the new codec, to learn to recognize it by."""
 
-DEFAULTS = ((1, 256, 600), (4, 512, 1000), (16, 1024, 2000), (64, 1536, 3000), (256, 2048, 4000))
+DEFAULTS = ((1, 256, 600), (4, 512, 1000), (16, 1024, 1500), (64, 1536, 3000), (256, 2048, 4000))
 """Pictures from, crops, steps: more pictures bear more steps."""
 
 

@@ -44,20 +44,23 @@ RICH_L1_WEIGHT = 0.5
 LPIPS_WEIGHTS = {"alex": 0.3, "vgg": 0.3}
 WARMUP_STEPS = 20
 SCRATCH_DEVIATION = 0.02
+CROPS, FULL_CROPS = 2, 8
+"""Per step. A hundred thousand numbers need fewer to find their way than twelve million do."""
 
 
 @dataclass(frozen=True)
 class Effort:
     """How long and how hard to train.
 
-    steps: at most. seconds: at most, or None. patience: judgements in a row without a better ratio
+    steps: at most. batch: crops per step, or None: `CROPS`, of a full one `FULL_CROPS`.
+    seconds: at most, or None. patience: judgements in a row without a better ratio
     (see `Verdict`) after which to stop. full: train everything, not the prompts.
     critic: a patch discriminator has a say.
     scratch: new experts start at random, over a base without its own: see `without_experts`.
     """
 
     steps: int
-    batch: int = 8
+    batch: int | None = None
     learning_rate: float = 2e-3
     seconds: float | None = None
     judge_every: int = 200
@@ -96,6 +99,7 @@ class Transfer:
         self, base: RestorationModel, cache: FeatureCache, judge: Judge, effort: Effort
     ) -> None:
         self.cache, self.judge, self.effort = cache, judge, effort
+        self.batch = effort.batch or (FULL_CROPS if effort.full else CROPS)
         torch.manual_seed(effort.seed)
         self.device = next(base.parameters()).device
         self.alex, self.vgg = (Lpips(name).to(self.device) for name in ("alex", "vgg"))
@@ -130,7 +134,7 @@ class Transfer:
             OutputError: the state cannot be written.
         """
         effort = self.effort
-        key = f"{self.cache.place.name} {replace(effort, seconds=None)}"
+        key = f"{self.cache.place.name} {replace(effort, seconds=None, batch=self.batch)}"
         saved = load_state(state_file, key=key) if state_file else None
         state = saved or State(key, tensors=self._fresh())
         self.curve = state.curve
@@ -170,7 +174,7 @@ class Transfer:
     def _step(self, optimizer: torch.optim.Optimizer, step: int) -> float:
         """One step; what it draws is a function of the seed and its number."""
         torch.manual_seed(self.effort.seed * 1_000_000 + step)
-        index = torch.randint(len(self.cache), (self.effort.batch,)).tolist()
+        index = torch.randint(len(self.cache), (self.batch,)).tolist()
         rows = self.cache.rows(index, self.device)
         loss, rich = self._loss(rows)
         if self.critic is not None and rich is not None:

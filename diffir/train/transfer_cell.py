@@ -55,6 +55,9 @@ class Cell:
 def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
     """Fine-tune and judge.
 
+    In the record, "peak_bytes" is what the process held at most, libraries and all, and
+    "training_bytes" how much of that came after model, metrics and crops had been loaded.
+
     Args:
         cell: what to do.
         host: knows the codec.
@@ -63,6 +66,7 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
     Raises:
         DiffirError: as `diffir.train.finetuning.FineTuning` and `Transfer.run`.
     """
+    from diffir.restore.memory import held_bytes, peak_bytes
     from diffir.train.finetuning import FineTuning, Request
     from diffir.train.transfer import Effort
 
@@ -86,6 +90,8 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         effort=effort,
     )
     tuning = FineTuning(request, host)
+    device = next(tuning.base.parameters()).device
+    loaded = held_bytes(device)
     walls, works, last, judged = [], [], None, None
     wall, work = time.monotonic(), time.process_time()
     for last in tuning.transfer.run(state):
@@ -95,7 +101,7 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         judged, wall, work = last.verdict, time.monotonic(), time.process_time()
     if last is None or last.best is None:
         raise DataError("training ended before its first judgement", hint="Give it more time.")
-    peak = _peak(tuning)  # of the training, before the test pictures come
+    peak = peak_bytes(device)  # of the training, before the test pictures come
     return {
         "cell": asdict(cell),
         "steps": last.step,
@@ -103,6 +109,7 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         "step_seconds": statistics.median(walls) if walls else None,
         "step_work": statistics.median(works) if works else None,
         "peak_bytes": peak,
+        "training_bytes": peak - loaded,
         "parameters": tuning.transfer.parameters,
         "model_parameters": sum(p.numel() for p in tuning.base.parameters()),
         "bytes": 2 * tuning.transfer.parameters,
@@ -124,12 +131,6 @@ def _judge(tuning: Any, cell: Cell, host: Host) -> Any:
     base, _ = load_checkpoint(find_weights(cell.model, host), host)
     judge = tuning.transfer.judge
     return Judge(base.to(judge.device), crops, judge.lpips, judge.dists)(tuning.transfer.model)
-
-
-def _peak(tuning: Any) -> int:
-    from diffir.restore.memory import peak_bytes
-
-    return peak_bytes(next(tuning.base.parameters()).device)
 
 
 def main(cell: str, record: str) -> None:

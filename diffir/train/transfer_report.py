@@ -60,7 +60,7 @@ def share_of_gain(records: Sequence[dict[str, Any]]) -> Figure | None:
 
 
 def ratio(records: Sequence[dict[str, Any]], what: str) -> Figure | None:
-    """Prompts only over the full fine-tune, of seeds that have both: "step_work", "peak_bytes"."""
+    """Prompts only over the full fine-tune, of seeds that have both, in such as "step_work"."""
     by_way = _by_way(records)
     both = by_way["prompts"].keys() & by_way["full"].keys()
     pairs = [tuple(by_way[way][seed][what] for way in WAYS[:2]) for seed in sorted(both)]
@@ -75,8 +75,8 @@ def to_markdown(records: Sequence[dict[str, Any]], *, command: str) -> str:
         lines += [
             f"## {codec}, {count} pictures",
             "",
-            "| | LPIPS | DISTS | PSNR dB | parameters | kB | steps | s/step | peak MB |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+            "| | LPIPS | DISTS | PSNR dB | parameters | kB | steps | s/step | MB | training MB |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
         for name in ("input", "base"):
             cells = (
@@ -84,7 +84,7 @@ def to_markdown(records: Sequence[dict[str, Any]], *, command: str) -> str:
                 for metric, digits in METRICS
             )
             label = "unrestored" if name == "input" else "base model"
-            lines.append(f"| {label} | {' | '.join(cells)} | | | | | |")
+            lines.append(f"| {label} | {' | '.join(cells)} | | | | | | |")
         lines += [_line(way, found) for way in WAYS if (found := _of(rows, way))]
         lines += ["", *_sums(rows), ""]
     return "\n".join([*lines, "Mean over seeds, with its 95 % interval.", "", f"`{command}`", ""])
@@ -102,6 +102,7 @@ def to_json(records: Sequence[dict[str, Any]], *, command: str) -> str:
                     ("share_of_full_gain", share_of_gain(rows)),
                     ("step_ratio", ratio(rows, "step_work")),
                     ("memory_ratio", ratio(rows, "peak_bytes")),
+                    ("training_memory_ratio", ratio(rows, "training_bytes")),
                 )
             },
         }
@@ -136,22 +137,29 @@ def _line(way: str, rows: Sequence[dict[str, Any]]) -> str:
         f"{rows[0]['bytes'] / 1000:.0f}",
         f"{statistics.fmean(row['steps'] for row in rows):.0f}",
         f"{statistics.fmean(steps):.2f}" if steps else "",
-        f"{statistics.fmean(row['peak_bytes'] for row in rows) / 1e6:.0f}",
+        *(
+            f"{statistics.fmean(row[name] for row in rows) / 1e6:.0f}"
+            for name in ("peak_bytes", "training_bytes")
+        ),
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def _sums(rows: Sequence[dict[str, Any]]) -> list[str]:
-    share, step, memory = (
+    share, step, memory, training = (
         share_of_gain(rows),
         ratio(rows, "step_work"),
         ratio(rows, "peak_bytes"),
+        ratio(rows, "training_bytes"),
     )
     told = []
     if share is not None:
         told.append(f"Prompts alone have {share:.2f} of the full fine-tune's gain in LPIPS.")
-    if step is not None and memory is not None:
-        told.append(f"A step takes {step:.2f} of its work, and {memory:.2f} of its peak memory.")
+    if step is not None and memory is not None and training is not None:
+        told.append(
+            f"A step takes {step:.2f} of its work, and {memory:.2f} of its peak memory; without "
+            f"what was held before the first step, {training:.2f}."
+        )
     return told
 
 

@@ -78,6 +78,20 @@ def test_gray_stays_gray(restorer, dtype):
     assert (restored.pixels == restored.pixels[..., :1]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_no_color_comes_to_a_picture_without(restorer, dtype):
+    """Stored as RGB, and its channels apart by what a codec's rounding leaves."""
+    rng, step = np.random.default_rng(1), np.iinfo(dtype).max // 255
+    gray = noise(700, 30, dtype)[..., :1].clip(2 * step, 253 * step)
+    apart = rng.integers(-1, 2, (700, 30, 3)).astype(np.int32)
+    pixels = (gray + step * apart).astype(dtype)
+    restored = restorer(Picture(pixels, codec=JPEG)).pixels
+    assert restored.tobytes() != pixels.tobytes()
+    assert np.ptp(restored.astype(int), axis=2).max() <= 2 * step + 1
+    pixels[650, 3, 2] += 3 * step  # one spot of color, far down
+    assert np.ptp(restorer(Picture(pixels, codec=JPEG)).pixels.astype(int), axis=2).max() > 3 * step
+
+
 class TestTiles:
     @pytest.mark.parametrize("codec", [JPEG, CodecInfo.unknown()], ids=["told", "blind"])
     def test_tiles_agree_with_the_whole(self, restorer, build_model, codec):

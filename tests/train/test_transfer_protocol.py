@@ -48,6 +48,7 @@ def record(way="prompts", seed=0, *, pictures=16, gain=-0.08, **facts):
         "step_seconds": 0.5,
         "step_work": 0.4 if way == "prompts" else 0.8,
         "peak_bytes": 1_000_000_000,
+        "training_bytes": 100_000_000 if way == "prompts" else 400_000_000,
         "parameters": 100_000,
         "bytes": 200_000,
         "verdict": {
@@ -94,7 +95,7 @@ class TestCells:
         wide = replace(template, way=way, pictures=4)
         [(_, found)] = run_cells([wide], tmp_path)
         assert found["steps"] == 2
-        assert found["peak_bytes"] > 0
+        assert 0 < found["training_bytes"] < found["peak_bytes"]
         assert (found["parameters"] == found["model_parameters"]) is (way == "full")
 
 
@@ -116,10 +117,12 @@ class TestReport:
         text = to_markdown([record(), record("full", gain=-0.1)], command="diffir x")
         assert "## mpeg2, 16 pictures" in text
         assert (
-            "| prompts only | 0.2200 | 0.2000 | 30.00 | 100000 | 200 | 100 | 0.50 | 1000 |" in text
+            "| prompts only | 0.2200 | 0.2000 | 30.00 | 100000 | 200 | 100 | 0.50 | 1000 | 100 |"
+            in text
         )
         assert "Prompts alone have 0.80 of the full fine-tune's gain in LPIPS." in text
-        assert "A step takes 0.50 of its work, and 1.00 of its peak memory." in text
+        assert "A step takes 0.50 of its work, and 1.00 of its peak memory; without" in text
+        assert "held before the first step, 0.25." in text
         assert "`diffir x`" in text
 
     def test_json(self):
