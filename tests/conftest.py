@@ -1,4 +1,4 @@
-"""What the tests of several rooms need: a tiny real model, pictures, weights of LPIPS."""
+"""What the tests of several rooms need: a tiny real model, pictures, weights of metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from diffir.cli.main import main
+from diffir.errors import CheckpointError
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
 
@@ -77,6 +78,18 @@ def tiny_weights(build_model, tiny_recipe, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_checkpoint(build_model(), path, recipe=tiny_recipe, dtype=torch.float16)
     return path
+
+
+@pytest.fixture(scope="session")
+def fetched() -> None:
+    """Skips where `diffir fetch-metrics` has not been run."""
+    from diffir.perceptual.weights import metric_weights
+
+    try:
+        for name in ("lpips-alex", "lpips-vgg", "dists"):
+            metric_weights(name)
+    except CheckpointError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

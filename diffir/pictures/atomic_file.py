@@ -43,7 +43,13 @@ def write_atomically(path: Path, data: bytes, *, overwrite: bool) -> None:
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                f"{path} cannot be written: {path.parent} is not a folder",
+                hint="Check the path, or write elsewhere.",
+            ) from error
         try:
             with open(part, "xb") as file:
                 file.write(data)

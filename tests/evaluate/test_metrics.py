@@ -7,7 +7,6 @@ import pytest
 
 from diffir.errors import CheckpointError, DataError, UnknownComponentError
 from diffir.evaluate.metrics import METRICS, load_metrics
-from diffir.perceptual.weights import metric_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,21 +42,15 @@ def test_missing_weights_are_said_before_any_picture(
     assert raised.value.hint == "run: diffir fetch-metrics"
 
 
+@pytest.mark.usefixtures("fetched")
 def test_every_metric_agrees_on_which_picture_is_worse(scene: Pixels) -> None:
-    try:
-        metric_weights("dists")
-    except CheckpointError as error:
-        pytest.skip(str(error))
     for name, measure in load_metrics(METRICS).items():
         light, heavy = (measure(scene, scene // step * step) for step in (16, 64))
         assert (light > heavy) == METRICS[name].more_is_better, name
 
 
+@pytest.mark.usefixtures("fetched")
 def test_a_reference_may_come_back_after_another_one(scene: Pixels) -> None:
-    try:
-        metric_weights("lpips-alex")
-    except CheckpointError as error:
-        pytest.skip(str(error))
     measure = load_metrics(["lpips-alex"])["lpips-alex"]
     other, third = scene // 16 * 16, 255 - scene
     first = measure(scene, other)
@@ -65,11 +58,8 @@ def test_a_reference_may_come_back_after_another_one(scene: Pixels) -> None:
     assert measure(scene, other) == first
 
 
+@pytest.mark.usefixtures("fetched")
 def test_pictures_of_two_sizes_are_refused(scene: Pixels) -> None:
-    try:
-        metric_weights("lpips-alex")
-    except CheckpointError as error:
-        pytest.skip(str(error))
     measure = load_metrics(["lpips-alex"])["lpips-alex"]
     measure(scene, scene)
     with pytest.raises(DataError, match="LPIPS-Alex compares two"):

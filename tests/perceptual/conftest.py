@@ -9,9 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from diffir.errors import CheckpointError
 from diffir.perceptual.networks import AlexNet, Vgg16
-from diffir.perceptual.weights import metric_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +31,6 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mixing = {name: torch.rand(1475, generator=generator) for name in ("alpha", "beta")}
     save_file(mixing, folder / "dists.safetensors")
     return folder
-
-
-@pytest.fixture(scope="session")
-def fetched() -> None:
-    """Skips where `diffir fetch-metrics` has not been run."""
-    try:
-        for name in ("lpips-alex", "lpips-vgg", "dists"):
-            metric_weights(name)
-    except CheckpointError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
