@@ -149,6 +149,7 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
 
     if not tuning.effort.full:
         tuning.prepare_recognizer()  # before the training, for an encoder may fail
+    tuning.release_pictures()
     columns = (
         BarColumn(),
         MofNCompleteColumn(),

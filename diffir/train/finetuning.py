@@ -162,6 +162,10 @@ class FineTuning:
         """Learn to recognize the codec now, and not when the first pack is asked for."""
         _ = self.recognizer
 
+    def release_pictures(self) -> None:
+        """Give back the memory of the pictures, of which only the recognizer needs more crops."""
+        self.sources.clear()
+
     @cached_property
     def recognizer(self) -> tuple[Recognizer, Recognition] | None:
         """What tells the codec by pixels; `None` where the base's router leaves no traces."""

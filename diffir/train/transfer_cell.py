@@ -90,6 +90,7 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         effort=effort,
     )
     tuning = FineTuning(request, host)
+    tuning.release_pictures()
     device = next(tuning.base.parameters()).device
     loaded = held_bytes(device)
     walls, works, last, judged = [], [], None, None
