@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import typer
 
-from diffir.errors import DiffirError
+from diffir.errors import DeviceError, DiffirError
 
 FAILED = 1
 """Exit code when some or all of the work failed. Others: 0 done, 2 usage, 130 interrupted."""
@@ -28,6 +29,7 @@ def print_error(error: Exception, *, about: object = None) -> None:
         error: of the tree in `diffir.errors`, or one that nobody expected.
         about: what was being worked on; named in front of a message that does not name it.
     """
+    error = _out_of_memory(error) or error
     if isinstance(error, DiffirError):
         message, hint = error.message, error.hint
     else:
@@ -91,6 +93,22 @@ class _Stderr(logging.Handler):
             print_warning(record.getMessage())
         else:
             typer.echo(record.getMessage(), err=True)
+
+
+def _out_of_memory(error: Exception) -> DeviceError | None:
+    """The same in our words, if it is memory that was missing; torch is not imported to ask."""
+    if isinstance(error, RuntimeError) and "torch" in sys.modules:
+        from diffir.restore.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            return None
+    elif not isinstance(error, MemoryError):
+        return None
+    return DeviceError(
+        "out of memory",
+        hint="Give it less at once, by what the command offers: a smaller --batch, --crop or "
+        "--tile, --dtype or --precision of 16 bits, --gradient-checkpointing, or --device cpu.",
+    )
 
 
 def _print_labelled(label: str, text: str, *, color: str) -> None:

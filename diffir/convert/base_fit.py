@@ -32,6 +32,7 @@ def tensors_of_base(
         CheckpointError: it is another prior; the message says which, and what differs first.
     """
     _check_prediction(base, recipe)
+    _check_heads(base, recipe)
     unet, autoencoder = base.parts["unet"], base.parts["vae"]
     named = {f"{UNET}{name}": tensor for name, tensor in unet.items()}
     named |= {autoencoder_place(name): tensor for name, tensor in autoencoder.items()}
@@ -62,6 +63,20 @@ def _check_prediction(base: BaseWeights, recipe: Recipe) -> None:
         f"by {wanted}",
         hint="Use the 512-pixel base of Stable Diffusion 2.1, or a recipe with the base's "
         "prediction in its [sampler].",
+    )
+
+
+def _check_heads(base: BaseWeights, recipe: Recipe) -> None:
+    """Refuse attention that is divided otherwise than the base's: no shape of a weight tells it."""
+    family = looks_like(base.parts["unet"])
+    by_number = "heads" in recipe.denoiser.options
+    if by_number == ("1.x" in family) or not family.startswith("Stable Diffusion"):
+        return
+    has, line = ("8 heads", "heads = 8") if not by_number else ("heads of 64", "head_width = 64")
+    raise CheckpointError(
+        f"{base.origin} is {family}: its attentions have {has} at every level, which those of "
+        f"recipe '{recipe.name}' have not",
+        hint=f"Write {line} in the recipe's [denoiser], in place of the other.",
     )
 
 

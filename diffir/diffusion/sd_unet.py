@@ -49,7 +49,8 @@ class PromptedUNet(nn.Module):
         latent_channels: channels of the latent.
         widths: channels per level, finest first.
         blocks: residual blocks per level on the way down; one more on the way up.
-        head_width: channels of an attention head.
+        head_width: channels of an attention head, as Stable Diffusion 2.x counts.
+        heads: heads of every attention, whatever its width, as 1.x counts: give one of the two.
         prompt_width: channels `D` of the prompt maps.
         context_width: width `D` of the context tokens.
         groups: of every group norm.
@@ -59,7 +60,7 @@ class PromptedUNet(nn.Module):
             the way up alone, at about half the memory.
 
     Raises:
-        ValueError: a site that is not known.
+        ValueError: a site that is not known; both or neither of `heads` and `head_width`.
     """
 
     def __init__(
@@ -68,7 +69,8 @@ class PromptedUNet(nn.Module):
         latent_channels: int,
         widths: Sequence[int],
         blocks: int,
-        head_width: int,
+        head_width: int | None = None,
+        heads: int | None = None,
         prompt_width: int,
         context_width: int,
         groups: int = 32,
@@ -80,6 +82,8 @@ class PromptedUNet(nn.Module):
         unknown = sorted(set(sites) - set(SITES))
         if unknown:
             raise ValueError(f"sites must be of {', '.join(SITES)}, got {', '.join(unknown)}")
+        if (heads is None) is (head_width is None):
+            raise ValueError("expected heads or head_width, one of the two")
         self.levels = len(widths)
         self.descent_gradients = descent_gradients
         self.checkpointing = False
@@ -90,7 +94,8 @@ class PromptedUNet(nn.Module):
             up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * (self.levels - 1),
             block_out_channels=tuple(widths),
             layers_per_block=blocks,
-            attention_head_dim=tuple(width // head_width for width in widths),  # so they call it
+            # Their name for the number of heads.
+            attention_head_dim=heads or tuple(width // (head_width or 1) for width in widths),
             cross_attention_dim=context_width,
             use_linear_projection=True,
             norm_num_groups=groups,

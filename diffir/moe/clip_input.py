@@ -16,13 +16,14 @@ def clip_input(image: Tensor, *, side: int, normalize: bool) -> Tensor:
     Args:
         image: of any size.
         side: of the result, in pixels.
-        normalize: by CLIP's mean and deviation; else to [-1,1], as the published code does.
+        normalize: by CLIP's mean and deviation; else as the published code does, to [-1,1], and
+            resized without a low-pass filter, which its torchvision did not have for tensors.
     """
     height, width = image.shape[-2:]
     scale = side / min(height, width)
     size = max(side, round(height * scale)), max(side, round(width * scale))
     # In float32: on a CPU this resampling knows no half precision.
-    resized = F.interpolate(image.float(), size, mode="bilinear", antialias=True)
+    resized = F.interpolate(image.float(), size, mode="bilinear", antialias=normalize)
     top, left = (size[0] - side) // 2, (size[1] - side) // 2
     crop = resized[..., top : top + side, left : left + side]
     mean, deviation = (

@@ -156,20 +156,26 @@ class PyramidRouter(nn.Module):
 
     def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """See `diffir.contracts.interfaces.PromptRouter.route`; the gates see tokens alone."""
-        return self._route(latent, None, codecs)
+        return self.route_seen(latent, None, codecs)
 
     def route_image(self, image: Tensor, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """As `route`, with the degraded image `(B,3,H,W)` in [0,1] for the degradation tower."""
-        return self._route(latent, None if self.prior is None else self.prior(image), codecs)
+        return self.route_seen(latent, self.see(image), codecs)
+
+    def see(self, image: Tensor) -> Tensor | None:
+        """What the frozen degradation tower makes of an image, `(B,49,768)`; None without one."""
+        seen: Tensor | None = None if self.prior is None else self.prior(image)
+        return seen
 
     def learned_parameters(self) -> Iterator[nn.Parameter]:
         """All but the degradation tower's, which stays as it came."""
         frozen = set() if self.prior is None else {id(p) for p in self.prior.parameters()}
         yield from (p for p in self.parameters() if id(p) not in frozen)
 
-    def _route(
+    def route_seen(
         self, latent: Tensor, degradation: Tensor | None, codecs: Sequence[CodecInfo]
     ) -> Routing:
+        """As `route_image`, with what `see` made of the image."""
         tasks = [tasks_of(codec) for codec in codecs]
         x = self.stem(latent)
         prompts, shares = [], []

@@ -21,6 +21,8 @@ SEAMS = ("router", "conditioner", "decoder")
 BACKBONE = "light"
 """What encoder and denoiser are where a recipe does not say it by `use`."""
 
+SCHEDULES = ("cosine", "constant")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -38,7 +40,9 @@ class Stage:
     pixels. Small and many is what a young model learns most from per second; the losses that look
     at texture need to see more of it at once. average: decay of the moving average of the weights,
     in [0,1): about 1 / (1 - average) steps are averaged, and the average is what is saved. scales:
-    factors of the learning rate by part, "router" or "denoiser", where they are not 1.
+    factors of the learning rate by part, "router" or "denoiser", where they are not 1. schedule:
+    "cosine" warms up and goes down to 2 % of the peak, "constant" stays there from the first step.
+    betas, weight_decay: of AdamW; without decay it is Adam.
     """
 
     name: str
@@ -48,6 +52,9 @@ class Stage:
     crop: int = 128
     average: float = 0.995
     scales: dict[str, float] = field(default_factory=dict)
+    schedule: str = "cosine"
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
         """Refuse what would train nothing, as the published configuration did."""
@@ -55,6 +62,11 @@ class Stage:
         for name, rate in rates.items():
             if not rate > 0:
                 raise ValueError(f"stage '{self.name}': {name} must be above 0, got {rate}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"stage '{self.name}': schedule must be one of {', '.join(SCHEDULES)}, got "
+                f"'{self.schedule}'"
+            )
         if not 0 <= self.average < 1:
             raise ValueError(f"stage '{self.name}': average must be in [0,1), got {self.average}")
 

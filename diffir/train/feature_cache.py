@@ -67,7 +67,8 @@ class _Array:
 class Rows:
     """A batch of crops, as far as they are known before any prompt acts.
 
-    target: what the denoiser should predict, where the model samples from noise.
+    target: what the denoiser should predict, where the model samples from noise. seen: what the
+    router's frozen degradation tower made of the image, where it has one.
     """
 
     clean: Tensor
@@ -76,6 +77,7 @@ class Rows:
     descent: Descent
     codecs: tuple[CodecInfo, ...]
     target: Tensor | None = None
+    seen: Tensor | None = None
 
 
 class FeatureCache:
@@ -135,7 +137,7 @@ class FeatureCache:
             part("context"),
             Descent(part("time"), parts("skip-")),
             tuple(self.codecs[i] for i in index),
-            part("target") if "target" in self.arrays else None,
+            *(part(name) if name in self.arrays else None for name in ("target", "seen")),
         )
 
     @torch.inference_mode()
@@ -176,6 +178,9 @@ def _frozen(
     else:
         pixels = torch.from_numpy(clean.copy()).to(device) / 255
         start, tensors["target"], timesteps = _noised(model, model.encoder.encode(pixels).latent)
+    look = getattr(model.router, "see", None)
+    if look is not None and (seen := look(image)) is not None:
+        tensors["seen"] = seen
     descent = model.denoiser.descend(start, timesteps, context)
     tensors["time"] = descent.time
     tensors |= {f"skip-{i}": skip for i, skip in enumerate(descent.skips)}

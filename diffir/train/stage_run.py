@@ -53,8 +53,8 @@ class StageRun:
         optimizer = torch.optim.AdamW(
             scaled_groups(trainer.model, learned, self.plan),
             lr=self.plan.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=1e-4,
+            betas=self.plan.betas,
+            weight_decay=self.plan.weight_decay,
             fused=True,
         )
         self.processes = Processes(self.accelerator)
@@ -127,7 +127,8 @@ class StageRun:
         torch.manual_seed(seed * 1_000_000 + step + self.processes.seed_offset)
         for group in self.optimizer.param_groups:
             rate = self.plan.learning_rate * group["scale"]
-            group["lr"] = rate * _schedule(step, self.steps)
+            constant = self.plan.schedule == "constant"
+            group["lr"] = rate if constant else rate * _cosine(step, self.steps)
         with self.accelerator.autocast():
             loss, restored = self.stage.loss(self.trainer.model, batch, step)
         value = float(loss.detach())
@@ -251,7 +252,7 @@ def scaled_groups(
     return [{"params": group, "scale": scale} for scale, group in groups.items()]
 
 
-def _schedule(step: int, steps: int) -> float:
+def _cosine(step: int, steps: int) -> float:
     """Share of the peak learning rate: linear warm-up, then a half cosine down to 2 %."""
     if step < WARMUP_STEPS:
         return (step + 1) / WARMUP_STEPS

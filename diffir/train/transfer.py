@@ -16,7 +16,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from diffir.contracts.interfaces import Decoded
     from diffir.diffusion.model import RestorationModel
+    from diffir.moe.pyramid import PyramidRouter
     from diffir.train.feature_cache import FeatureCache, Rows
     from diffir.train.transfer_judge import Judge, Verdict
 
@@ -44,15 +45,17 @@ RICH_L1_WEIGHT = 0.5
 LPIPS_WEIGHTS = {"alex": 0.3, "vgg": 0.3}
 WARMUP_STEPS = 20
 SCRATCH_DEVIATION = 0.02
-CROPS, FULL_CROPS = 2, 8
-"""Per step. A hundred thousand numbers need fewer to find their way than twelve million do."""
+CROPS, MANY_CROPS = 2, 8
+"""Per step. A hundred thousand numbers need fewer to find their way than twelve million do, unless
+each crop has a timestep of its own."""
 
 
 @dataclass(frozen=True)
 class Effort:
     """How long and how hard to train.
 
-    steps: at most. batch: crops per step, or None: `CROPS`, of a full one `FULL_CROPS`.
+    steps: at most. batch: crops per step, or None: `CROPS`; `MANY_CROPS` where everything learns,
+    and of a model that samples from noise.
     seconds: at most, or None. patience: judgements in a row without a better ratio
     (see `Verdict`) after which to stop. full: train everything, not the prompts.
     critic: a patch discriminator has a say.
@@ -99,7 +102,8 @@ class Transfer:
         self, base: RestorationModel, cache: FeatureCache, judge: Judge, effort: Effort
     ) -> None:
         self.cache, self.judge, self.effort = cache, judge, effort
-        self.batch = effort.batch or (FULL_CROPS if effort.full else CROPS)
+        many = effort.full or base.sampler.steps > 1
+        self.batch = effort.batch or (MANY_CROPS if many else CROPS)
         torch.manual_seed(effort.seed)
         self.device = next(base.parameters()).device
         self.alex, self.vgg = (Lpips(name).to(self.device) for name in ("alex", "vgg"))
@@ -269,7 +273,11 @@ class Transfer:
 
 def predict_rows(model: RestorationModel, rows: Rows) -> Tensor:
     """What a model that samples from noise predicts, from what the cache knows."""
-    routing = model.route(rows.encoded, rows.codecs)
+    if rows.seen is None:
+        routing = model.route(rows.encoded, rows.codecs)
+    else:
+        look = cast("PyramidRouter", model.router)
+        routing = look.route_seen(rows.encoded.latent, rows.seen, rows.codecs)
     return model.denoiser.climb(rows.descent, routing.prompts, rows.context)
 
 

@@ -66,6 +66,10 @@ class Inputs:
         return Encoded(self.image, self.latent, (self._map(256, 2), self._map(512, 4)))
 
     @property
+    def seen(self) -> torch.Tensor:
+        return torch.zeros(1, 49, 768, **self._kind)
+
+    @property
     def prompts(self) -> tuple[torch.Tensor, ...]:
         return tuple(self._map(256, 8 << level) for level in range(4))
 
@@ -120,9 +124,13 @@ def with_totals(found: dict[str, float]) -> dict[str, float]:
     """The pieces, and what they sum to in 50 steps."""
     bare = STEPS * found["bare U-Net step"] + found["encode"] + found["bare decode"]
     once = ("router with its degradation prior", "scale and shift maps", "context")
-    ours = STEPS * found["our U-Net step"] + found["encode"] + found["our decode"]
-    ours += sum(found[name] for name in once)
-    return {**found, f"bare, {STEPS} steps": bare, f"ours, {STEPS} steps": ours}
+    around = found["encode"] + found["our decode"] + sum(found[name] for name in once)
+    return {
+        **found,
+        "ours, one step": found["our U-Net step"] + around,
+        f"bare, {STEPS} steps": bare,
+        f"ours, {STEPS} steps": STEPS * found["our U-Net step"] + around,
+    }
 
 
 @dataclass(frozen=True)
@@ -139,8 +147,9 @@ def training_cost(
 ) -> Training:
     """One step of noise prediction, of which `learned` learns, with a batch of one.
 
-    Router and U-Net alone: latents and context are given. States are gradients, and Adam's two
-    moments, in float32. With `split` the way down is not counted, as where its result is kept.
+    Router and U-Net alone: latents, degradation tokens and context are given. States are gradients,
+    and Adam's two moments, in float32. With `split` the way down is not counted, as where its
+    result is kept.
     """
     given, kept = Inputs(model, side), {}
     model.requires_grad_(False)
@@ -158,7 +167,7 @@ def training_cost(
         descent = model.denoiser.descend(given.latent, given.timesteps, given.context)
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        prompts = model.router.route(given.latent, CODECS).prompts
+        prompts = model.router.route_seen(given.latent, given.seen, CODECS).prompts
         if split:
             out = model.denoiser.climb(descent, prompts, given.context)
         else:

@@ -8,6 +8,9 @@ import pytest
 import sd21_cost
 import torch
 
+from diffir.train.finetuning import SAMPLED_SIDE
+from diffir.train.transfer import MANY_CROPS
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -40,6 +43,9 @@ def test_prompts_alone_against_everything(model, cost):
     assert prompts.multiply_adds < 0.5 * everything.multiply_adds
     assert prompts.activations < 0.5 * everything.activations
     assert prompts.states < 0.01 * everything.states
+    weights = 4 * sum(parameter.numel() for parameter in model.parameters())
+    area = (SAMPLED_SIDE / 256) ** 2
+    assert weights + MANY_CROPS * area * prompts.activations + prompts.states < 8e9  # of 16
     model.requires_grad_(False)
     at_256 = sd21_cost.cost(model, 256)
     frozen = 2 * at_256["encode"] + at_256["context"]  # what is kept per crop, and what is not
@@ -58,6 +64,11 @@ ROWS = {
     "50 steps, bare U-Net and autoencoder": "bare, 50 steps",
     "50 steps, ours": "ours, 50 steps",
 }
+
+
+def test_one_step_of_a_large_picture_in_half_a_second(model):
+    operations = 2e9 * sd21_cost.cost(model, 1024)["ours, one step"]
+    assert operations / 0.5 < 0.07 * 989e12  # of an H200's data sheet, bfloat16, dense
 
 
 def test_the_page_tells_what_is_counted(cost):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+import torch
 import typer
 
 from diffir.cli.console import for_each, print_error, print_table, show_log
@@ -13,6 +14,27 @@ def test_an_error_names_what_was_worked_on_once(capsys):
     print_error(CodecError("damaged"), about="a.jpg")
     print_error(PictureError("a.jpg is empty"), about="a.jpg")
     assert capsys.readouterr().err == "error: a.jpg: damaged\nerror: a.jpg is empty\n"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_memory_that_is_missing_is_no_internal_error(missing, capsys):
+    print_error(missing)
+    told = capsys.readouterr().err
+    assert told.startswith("error: out of memory\nhint: Give it less at once")
+    assert "--dtype" in told
+    assert "--gradient-checkpointing" in told
+
+
+def test_another_error_of_torch_is_internal(capsys):
+    print_error(RuntimeError("shapes do not match"))
+    assert "internal error: RuntimeError: shapes do not match" in capsys.readouterr().err
 
 
 def test_table_columns_are_as_wide_as_they_need(capsys):

@@ -10,11 +10,14 @@ import pytest
 import small_checkpoints as small
 import torch
 from safetensors.torch import load_file, save_file
+from small_sd21 import small_recipe
 
 import diffir as library
-from diffir.convert.base_fit import looks_like
+from diffir.convert.base_fit import looks_like, tensors_of_base
 from diffir.convert.recipe_tables import with_table
+from diffir.errors import CheckpointError
 from diffir.restore.checkpoint import read_card
+from diffir.weights.base_weights import BaseWeights
 from diffir.weights.ldm_unet import unet_name
 from diffir.weights.tensor_file import sha256_of
 
@@ -154,6 +157,32 @@ class TestAnotherBase:
         key = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         unet = {"conv_in.weight": torch.ones(2, inputs, 3, 3), key: torch.ones(2, context)}
         assert looks_like(unet) == looks
+
+    @pytest.mark.parametrize(
+        ("context", "changes", "message", "line"),
+        [
+            (
+                768,
+                (),
+                "Stable Diffusion 1.x (context 768): its attentions have 8 heads",
+                "heads = 8",
+            ),
+            (
+                1024,
+                (("head_width = 8", "heads = 8"),),
+                "Stable Diffusion 2.x (context 1024): its attentions have heads of 64",
+                "head_width = 64",
+            ),
+        ],
+    )
+    def test_whose_attention_is_divided_otherwise(self, context, changes, message, line):
+        key = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+        unet = {key: torch.ones(2, context)}
+        prior = BaseWeights("base.ckpt", "", {"unet": unet, "vae": {}})
+        with pytest.raises(CheckpointError) as caught:
+            tensors_of_base(prior, small_recipe("moe-diffir-sd21", *changes), {})
+        assert message in caught.value.message
+        assert f"Write {line} in" in caught.value.hint
 
     def test_that_predicts_something_else(self, init, folder):
         unet = ldm.random_tensors(ldm.unet(SIZE.sd))

@@ -149,6 +149,24 @@ class TestGaussianPrior:
             x = then**0.5 * clean + (1 - then) ** 0.5 * noise  # Song et al., equation 12
         torch.testing.assert_close(found.double(), x, rtol=1e-3, atol=1e-4)
 
+    @pytest.mark.parametrize("prediction", ["v", "epsilon"])
+    @pytest.mark.parametrize("steps", [6, 37, 200])
+    def test_ddpm_draws_from_the_published_posterior(self, prediction, steps):
+        latent, source = torch.zeros(1, 4, 2, 3), generator(0)
+        sampler = Sampler(use="ddpm", prediction=prediction, steps=steps)
+        found = sample(sampler, Gaussian(self.SPREAD, prediction), latent, generator=generator(0))
+        x = torch.randn(latent.shape, generator=source).double()
+        signals = [float(alpha_bar(torch.tensor([t]))[0]) for t in spaced(steps, "linspace")]
+        for now, then in zip(signals, [*signals[1:], 1.0], strict=True):
+            clean = now**0.5 * self.SPREAD**2 / (now * self.SPREAD**2 + 1 - now) * x
+            kept = now / then  # alpha of a step over several timesteps
+            mean = then**0.5 * (1 - kept) * clean + kept**0.5 * (1 - then) * x
+            x = mean / (1 - now)  # Ho et al., equation 7
+            if then < 1:
+                variance = (1 - then) / (1 - now) * (1 - kept)
+                x = x + variance**0.5 * torch.randn(latent.shape, generator=source).double()
+        torch.testing.assert_close(found.double(), x, rtol=1e-3, atol=1e-4)
+
     @pytest.mark.parametrize("use", ["ddim", "dpm-solver++"])
     def test_with_many_steps_noise_is_scaled_to_the_prior(self, use):
         # The exact path is x_t / sqrt(variance_t) = const: 0.6 of the noise at the end.

@@ -75,6 +75,35 @@ def test_its_layout_is_that_of_stable_diffusion():
     assert {name: value.shape for name, value in ours.unet.state_dict().items()} == expected
 
 
+def test_heads_by_number_are_those_of_the_first_stable_diffusion():
+    """1.x has 8 heads at every level, and 1x1 convolutions where 2.x has matrices."""
+    theirs = UNet2DConditionModel(
+        block_out_channels=(8, 16, 24, 24),
+        attention_head_dim=4,  # their name for the number of heads
+        cross_attention_dim=12,
+        norm_num_groups=4,
+    ).eval()
+    ours = PromptedUNet(**{**SMALL, "head_width": None, "heads": 4, "sites": ()}).eval()
+    weights = {
+        name: value.reshape(ours.unet.state_dict()[name].shape)
+        for name, value in theirs.state_dict().items()
+    }
+    ours.unet.load_state_dict(weights)
+    latent, timesteps, prompts, context = inputs()
+    expected = theirs(latent, timesteps, encoder_hidden_states=context).sample
+    found = ours(latent, timesteps, prompts, context)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    by_width = unet(sites=())
+    by_width.unet.load_state_dict(weights)
+    assert not torch.allclose(by_width(latent, timesteps, prompts, context), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{"head_width": None}, {"heads": 4}])
+def test_heads_are_told_once(options):
+    with pytest.raises(ValueError, match="expected heads or head_width"):
+        unet(**options)
+
+
 SITES = {
     (): set(),
     ("mid.0",): {"mid_0"},

@@ -134,6 +134,15 @@ class TestInput:
     def test_the_centre_in_its_proportions(self, size):
         assert clip_input(image(1, *size), side=224, normalize=True).shape == (1, 3, 224, 224)
 
+    def test_the_published_code_resizes_without_a_filter(self):
+        pixels = image(1, 448, 448)
+        native, published = (
+            clip_input(pixels, side=224, normalize=normalize) for normalize in (True, False)
+        )
+        every_second = F.interpolate(pixels, (224, 224), mode="bilinear")
+        torch.testing.assert_close(published, 2 * every_second - 1)
+        assert native.std() < 0.9 * every_second.std() / 0.27  # a filter takes what is finest
+
     def test_normalized_as_clip_or_as_published(self):
         gray = torch.full((1, 3, 32, 32), 0.5)
         assert clip_input(gray, side=8, normalize=False).abs().max() < 1e-6

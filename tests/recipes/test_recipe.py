@@ -59,6 +59,7 @@ class TestRefused:
             ("synthetic = 0.3", "synthetic = [1]"),
             ("learning_rate = 1e-3", "speed = 1"),
             ("learning_rate = 1e-3", "learning_rate = 1e-3\naverage = 1"),
+            ("learning_rate = 1e-3", 'learning_rate = 1e-3\nschedule = "linear"'),
             ("steps = 2", ""),
         ],
     )

@@ -4,12 +4,15 @@ import os
 
 import numpy as np
 import pytest
+from small_sd21 import NATIVE, small_model, small_recipe
 
 from diffir.contracts.picture import Picture
 from diffir.errors import DataError
+from diffir.host.manager import default_host
+from diffir.perceptual.lpips import Lpips
 from diffir.pictures.writing import write
 from diffir.train.clean_pictures import SCALES, PictureCache, find_pictures
-from diffir.train.held_out import HeldOut
+from diffir.train.held_out import SAMPLED_ROWS, SAMPLED_STEPS, HeldOut
 from diffir.train.synthetic import synthetic_picture
 
 
@@ -81,19 +84,26 @@ class TestCache:
 
 class TestHeldOut:
     def test_a_picture_that_is_too_small_to_judge_on(self):
-        from diffir.host.manager import default_host
-
         with pytest.raises(DataError, match="has 31x60 pixels, at least 32x32 are needed"):
             HeldOut([drawn(0)[:, :31]], default_host())
 
     def test_the_busiest_part_of_a_picture_judges(self):
-        from diffir.host.manager import default_host
-
         pixels = np.zeros((700, 500, 3), np.uint8)
         noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         pixels[416:672, 32:288] = noise
         clean, _, _ = HeldOut([pixels], default_host()).rows[0]
         np.testing.assert_array_equal(clean[0].permute(1, 2, 0).mul(255).numpy().round(), noise)
+
+    def test_a_model_that_samples_is_judged_in_fewer_steps_on_fewer_crops(self, lpips):
+        model = small_model(small_recipe(NATIVE, ("steps = 2\n", "steps = 200\n")))
+        assert model.sampler.steps == 200
+        held_out = HeldOut([drawn(seed, 64) for seed in range(5)], default_host())
+        assert len(held_out.rows) == 15
+        asked = []
+        model.denoiser.unet.conv_out.register_forward_hook(lambda *_: asked.append(1))
+        judgement = held_out.judge(model, Lpips("alex"))
+        assert len(asked) == SAMPLED_ROWS * SAMPLED_STEPS == 240
+        assert np.isfinite(judgement.psnr)
 
 
 class TestSynthetic:

@@ -21,6 +21,7 @@ from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, read_card, save_checkpoint
 from diffir.restore.restorer import load
 from diffir.train.loop import Settings, Trainer
+from diffir.train.stage_run import StageRun
 
 pytestmark = pytest.mark.usefixtures("lpips")
 
@@ -210,6 +211,19 @@ def test_the_recipe_says_how_long_weights_are_averaged(trainer, tiny_recipe, tmp
     saved = load_file(tmp_path / "run" / "model.safetensors")
     latest = run.model.state_dict()
     assert all(torch.equal(saved[name], latest[name].half()) for name in saved)
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1e-3), ("cosine", 1e-3 * 3 / 50)])
+def test_the_recipe_says_how_a_stage_is_optimized(trainer, tiny_recipe, schedule, last):
+    changes = {"schedule": schedule, "betas": [0.5, 0.9], "weight_decay": 0.0}
+    stages = tuple(replace(s, **changes) for s in tiny_recipe.training.stages)
+    changed = replace(tiny_recipe, training=replace(tiny_recipe.training, stages=stages))
+    run = StageRun(trainer(recipe=changed, stages=("prior",)), 0)
+    assert len(list(run.steps_from(0))) == 3
+    [group] = run.optimizer.param_groups
+    assert group["lr"] == pytest.approx(last)
+    assert tuple(group["betas"]) == (0.5, 0.9)
+    assert group["weight_decay"] == 0.0
 
 
 class TestRefusedBeforeAnyWork:

@@ -56,6 +56,9 @@ def test_a_pack_of_prompts(request_of, tmp_path):
     rows = tuning.cache.rows([0, 1], torch.device("cpu"))
     assert rows.target.shape == rows.encoded.latent.shape == (2, 4, 24, 24)
     assert rows.encoded.features == ()  # nothing is decoded to learn
+    assert rows.seen.shape == (2, 49, 12)  # nor is the degradation tower asked again
+    asked_anew = predict_rows(tuning.base, replace(rows, seen=None))
+    torch.testing.assert_close(predict_rows(tuning.base, rows), asked_anew, rtol=0, atol=2e-2)
     transfer = tuning.transfer
     first = float(transfer._loss(rows)[0].detach())
     expected = (predict_rows(transfer.model, rows) - rows.target).square().mean()
