@@ -77,8 +77,9 @@ def finetune_prompts(
         raise OutputError(
             f"{output} does not end in .safetensors", hint="Name it such as pack.safetensors."
         )
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already", hint="Choose another name, or --overwrite.")
+    free = overwrite or not output.exists()
+    if not free and not _state_of(output).exists():
+        raise _exists(output)
     for picture in (sheet, plot):
         if picture is not None:
             check_free(picture, overwrite=overwrite)  # before the work, not after it
@@ -86,6 +87,7 @@ def finetune_prompts(
 
     from diffir.train.finetuning import FineTuning, Request
     from diffir.train.transfer import Effort
+    from diffir.train.transfer_state import load_state
 
     host: Host = ctx.obj
     effort = Effort(
@@ -112,6 +114,8 @@ def finetune_prompts(
         effort=effort,
     )
     tuning = FineTuning(request, host)
+    if not free and load_state(_state_of(output), key=tuning.transfer.key) is None:
+        raise _exists(output)  # by another run than the one that this would go on with
     last = _run(tuning, output, shown=not as_json)
     if last.best is None:
         raise DataError("training ended before its first judgement", hint="Give it more steps.")
@@ -159,16 +163,24 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
     with Bar(*columns, console=Console(stderr=True), disable=not shown) as bar:
         row = bar.add_task("", total=tuning.effort.steps, loss=0.0, verdict="")
         written = None
-        for now in tuning.transfer.run(output.with_suffix(".state")):
+        for now in tuning.transfer.run(_state_of(output)):
             if now.best is not None and now.best is not written:
                 written = now.best
-                if not tuning.effort.full:
+                if tuning.effort.full:
+                    _write_whole(tuning, output)
+                else:
                     save_packs([tuning.pack(written)], output)
             seen = "" if now.verdict is None else str(now.verdict.mean)
             bar.update(row, completed=now.step, loss=now.loss, verdict=seen)
-    if tuning.effort.full:
-        _write_whole(tuning, output)
     return now
+
+
+def _state_of(output: Path) -> Path:
+    return output.with_suffix(".state")
+
+
+def _exists(output: Path) -> OutputError:
+    return OutputError(f"{output} exists already", hint="Choose another name, or --overwrite.")
 
 
 def _draw(tuning: FineTuning, sheet: Path, *, overwrite: bool) -> None:
@@ -216,10 +228,10 @@ def _tell(best: Verdict, output: Path, *, full: bool) -> None:
 def _write_whole(tuning: FineTuning, output: Path) -> None:
     import torch
 
-    from diffir.restore.checkpoint import save_checkpoint
+    from diffir.restore.checkpoint import save_tensors
 
-    model = tuning.transfer.model
-    save_checkpoint(model, output, recipe=tuning.recipe, dtype=torch.float16)
+    tensors = {**tuning.transfer.model.state_dict(), **tuning.transfer.best}
+    save_tensors(tensors, output, recipe=tuning.recipe, dtype=torch.float16)
 
 
 def _record(tuning: FineTuning, last: Progress, output: Path) -> dict[str, object]:

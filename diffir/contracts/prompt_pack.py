@@ -8,6 +8,7 @@ Its card says for which codecs, over which base (by hash), from what data, and w
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a pack may be called: it becomes the name of a file on other people's machines."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,15 @@ class Recognition:
 class PackCard:
     """What a pack is.
 
-    codecs: names of the codecs whose pictures it serves. levels: qualities that it was trained on,
-    on the codec's own scale. base: name of the recipe; base_hash: of the base model's weights, see
-    `diffir.restore.prompt_packs.model_hash`. experts: new experts per pool. pictures: clean
-    pictures, or pairs, that it learned from. lpips, dists: against the base model's rich
-    estimates. psnr: against its faithful ones.
+    name: as `NAME` has it. codecs: names of the codecs whose pictures it serves. levels: qualities
+    that it was trained on, on the codec's own scale. base: name of the recipe; base_hash: of the
+    base model's weights, see `diffir.restore.prompt_packs.model_hash`. experts: new experts per
+    pool. pictures: clean pictures, or pairs, that it learned from. lpips, dists: against the base
+    model's rich estimates. psnr: against its faithful ones.
     recognition: of its codecs by pixels, where the pack can do that.
+
+    Raises:
+        ValueError: a name that could lead out of the folder of packs.
     """
 
     name: str
@@ -68,6 +76,11 @@ class PackCard:
     license: str
     version: str
     recognition: Recognition | None = None
+
+    def __post_init__(self) -> None:
+        """Check the name: packs come from strangers."""
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f"a pack cannot be called {self.name!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

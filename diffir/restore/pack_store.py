@@ -80,22 +80,21 @@ def install_pack(path: Path, *, replace: bool = False) -> StoredPack:
     """
     cards = tuple(pack.card for pack in load_packs(path))  # whole: a damaged file is refused now
     name = "+".join(card.name for card in cards)
-    obsolete = [there for there in _installed() if _overlap(there.cards, cards)]
+    target = packs_folder() / f"{name}.safetensors"
+    obsolete = [
+        there for there in _installed() if there.path == target or _overlap(there.cards, cards)
+    ]
     for there in obsolete:
         codecs = {codec for card in there.cards for codec in card.codecs}
         lost = codecs - {codec for card in cards for codec in card.codecs}
         if not replace or lost:
             also = f", which serves {', '.join(sorted(lost))} too" if lost and replace else ""
+            serving = ", ".join(sorted(codecs)) or "nothing that can be read"
             raise CheckpointError(
-                f"a prompt pack for {', '.join(sorted(codecs))} is installed: '{there.name}'{also}",
+                f"a prompt pack for {serving} is installed: '{there.name}'{also}",
                 hint=f"First: diffir prompts remove {there.name}"
                 + ("" if lost else ", or use --replace"),
             )
-    target = packs_folder() / f"{name}.safetensors"
-    if target.exists() and not replace:
-        raise CheckpointError(
-            f"a prompt pack '{name}' is installed", hint="Use --replace, or give it another name."
-        )
     data = path.read_bytes()
     assert len(data) <= MAX_BYTES
     write_atomically(target, data, overwrite=True)
@@ -112,7 +111,7 @@ def remove_pack(name: str) -> Path:
         UnknownComponentError: none of that name is installed.
     """
     path = packs_folder() / f"{name}.safetensors"
-    if not path.is_file():
+    if Path(name).name != name or not path.is_file():
         known = ", ".join(sorted(p.stem for p in packs_folder().glob("*.safetensors"))) or "none"
         raise UnknownComponentError(
             f"no prompt pack '{name}' is installed", hint=f"Installed: {known}."

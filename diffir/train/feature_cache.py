@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.train.transfer_crops import Pair
 
+FORMAT = "2"
 LIMIT_BYTES = 2 * 1024**3
 BATCH = 8
 
@@ -207,7 +208,7 @@ def _reserve(file: Path) -> None:
 
 
 def _digest(key: str, crops: Sequence[Pair]) -> str:
-    digest = hashlib.sha256(key.encode())
+    digest = hashlib.sha256(f"{FORMAT} {key}".encode())
     for crop in crops:
         digest.update(crop.clean.tobytes())
         digest.update(crop.degraded.tobytes())

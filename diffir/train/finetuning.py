@@ -16,7 +16,7 @@ import torch
 
 import diffir
 from diffir.contracts.picture import Picture
-from diffir.contracts.prompt_pack import PackCard, PromptPack
+from diffir.contracts.prompt_pack import NAME, PackCard, PromptPack
 from diffir.degradations.diet import mix
 from diffir.errors import DataError, RecipeError
 from diffir.perceptual.dists import Dists
@@ -100,6 +100,12 @@ class FineTuning:
 
     def __init__(self, request: Request, host: Host) -> None:
         self.request = request
+        self.name = request.name or request.codec
+        if not NAME.fullmatch(self.name):
+            raise DataError(
+                f"a pack cannot be called '{self.name}'",
+                hint="Give it a --name of letters, digits, dots, hyphens and underscores.",
+            )
         levels = request.qualities or host.codec(request.codec).spec.levels
         self.levels = tuple(float(quality) for quality in levels)
         drawn = {"quality": list(request.qualities)} if request.qualities else {}
@@ -142,7 +148,7 @@ class FineTuning:
         request = self.request
         learned, recognition = self.recognizer or (None, None)
         card = PackCard(
-            name=request.name or request.codec,
+            name=self.name,
             codecs=(request.codec,),
             levels=self.levels,
             base=self.recipe.name,
@@ -168,9 +174,12 @@ class FineTuning:
 
     @cached_property
     def recognizer(self) -> tuple[Recognizer, Recognition] | None:
-        """What tells the codec by pixels; `None` where the base's router leaves no traces."""
+        """What tells the codec by pixels.
+
+        `None` where the base's router leaves no traces, and once the pictures were released.
+        """
         traces = getattr(self.base.router, "traces", None)
-        if traces is None or not self.recipe.training.degradations:
+        if traces is None or not self.recipe.training.degradations or not self.sources:
             return None
         device = next(self.base.parameters()).device
         return learn_to_recognize(

@@ -16,17 +16,17 @@ import copy
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from diffir.diffusion.schedule import clean_from
 from diffir.errors import DataError
 from diffir.perceptual.lpips import Lpips
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
 from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.transfer_critic import Critic
+from diffir.train.transfer_rows import decode_rows, predict_rows
 from diffir.train.transfer_state import State, load_state, remove_state, save_state
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from diffir.contracts.interfaces import Decoded
     from diffir.diffusion.model import RestorationModel
-    from diffir.moe.pyramid import PyramidRouter
     from diffir.train.feature_cache import FeatureCache, Rows
     from diffir.train.transfer_judge import Judge, Verdict
 
@@ -127,6 +126,11 @@ class Transfer:
         """How many numbers train."""
         return sum(parameter.numel() for parameter in self.learned.values())
 
+    @property
+    def key(self) -> str:
+        """What tells one run's state from another's."""
+        return f"{self.cache.place.name} {replace(self.effort, seconds=None, batch=self.batch)}"
+
     def run(self, state_file: Path | None = None) -> Iterator[Progress]:
         """Train, yielding after each step; the best weights are in the model at the end.
 
@@ -138,14 +142,17 @@ class Transfer:
             OutputError: the state cannot be written.
         """
         effort = self.effort
-        key = f"{self.cache.place.name} {replace(effort, seconds=None, batch=self.batch)}"
-        saved = load_state(state_file, key=key) if state_file else None
-        state = saved or State(key, tensors=self._fresh())
+        saved = load_state(state_file, key=self.key) if state_file else None
+        state = saved or State(self.key, tensors=self._fresh())
         self.curve = state.curve
         average, self.best = state.tensors["average"], state.tensors.get("best", {})
         optimizer = self._optimizer(state)
         started, verdict = time.monotonic() - state.seconds, state.best
-        for step in range(state.step, effort.steps):
+        if state.step == effort.steps or state.waited >= effort.patience:
+            # It was over, and killed before somebody had written what came of it.
+            yield Progress(state.step, math.nan, state.seconds, verdict, state.best)
+        steps = range(state.step, effort.steps if state.waited < effort.patience else state.step)
+        for step in steps:
             spent = time.monotonic() - started
             share = max(step / effort.steps, spent / effort.seconds if effort.seconds else 0.0)
             for group in optimizer.param_groups:
@@ -212,6 +219,8 @@ class Transfer:
         with torch.no_grad():
             for name, parameter in self.learned.items():
                 parameter.copy_(groups["learned"][name])
+                if name not in groups["first"]:
+                    continue  # it has had no gradient yet
                 optimizer.state[parameter] = {
                     "step": torch.tensor(float(state.step)),
                     "exp_avg": groups["first"][name].to(self.device),
@@ -269,26 +278,6 @@ class Transfer:
             for name, parameter in self.learned.items():
                 parameter.copy_(current[name])
         return verdict
-
-
-def predict_rows(model: RestorationModel, rows: Rows) -> Tensor:
-    """What a model that samples from noise predicts, from what the cache knows."""
-    if rows.seen is None:
-        routing = model.route(rows.encoded, rows.codecs)
-    else:
-        look = cast("PyramidRouter", model.router)
-        routing = look.route_seen(rows.encoded.latent, rows.seen, rows.codecs)
-    return model.denoiser.climb(rows.descent, routing.prompts, rows.context)
-
-
-def decode_rows(model: RestorationModel, rows: Rows) -> Decoded:
-    """From what the cache knows to both estimates: the part of the model where prompts act."""
-    latent = rows.encoded.latent
-    routing = model.route(rows.encoded, rows.codecs)
-    v = model.denoiser.climb(rows.descent, routing.prompts, rows.context)
-    timesteps = torch.full((len(latent),), model.sampler.at, device=latent.device)
-    clean = clean_from(model.sampler.prediction, latent, v, timesteps)
-    return model.decoder.decode(clean, rows.encoded, routing)
 
 
 def _check(value: float, message: str) -> None:

@@ -20,6 +20,8 @@ from diffir.errors import DataError, DiffirError
 
 if TYPE_CHECKING:
     from diffir.host.manager import Host
+    from diffir.train.finetuning import FineTuning
+    from diffir.train.transfer_judge import Verdict
 
 Way = Literal["prompts", "full", "scratch"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -103,8 +105,11 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
     if last is None or last.best is None:
         raise DataError("training ended before its first judgement", hint="Give it more time.")
     peak = peak_bytes(device)  # of the training, before the test pictures come
+    base, verdict = _judge(tuning, cell, host)
     return {
         "cell": asdict(cell),
+        "base_hash": base,
+        "crops_per_step": tuning.transfer.batch,
         "steps": last.step,
         "seconds": last.seconds,
         "step_seconds": statistics.median(walls) if walls else None,
@@ -114,14 +119,18 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         "parameters": tuning.transfer.parameters,
         "model_parameters": sum(p.numel() for p in tuning.base.parameters()),
         "bytes": 2 * tuning.transfer.parameters,
-        "verdict": asdict(_judge(tuning, cell, host)),
+        "verdict": asdict(verdict),
     }
 
 
-def _judge(tuning: Any, cell: Cell, host: Host) -> Any:
-    """On the test pictures, against the base as it is; all cells of a codec have the same crops."""
+def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:
+    """The base's hash, and the verdict on the test pictures, against the base as it is.
+
+    All cells of a codec have the same crops.
+    """
     from diffir.degradations.diet import mix
     from diffir.restore.checkpoint import find_weights, load_checkpoint
+    from diffir.restore.prompt_packs import model_hash
     from diffir.train.clean_pictures import find_pictures
     from diffir.train.finetuning import judged_crops
     from diffir.train.transfer_crops import clean_pictures
@@ -131,7 +140,8 @@ def _judge(tuning: Any, cell: Cell, host: Host) -> Any:
     crops = judged_crops(clean_pictures(find_pictures(Path(cell.test)), degradation), seed=0)
     base, _ = load_checkpoint(find_weights(cell.model, host), host)
     judge = tuning.transfer.judge
-    return Judge(base.to(judge.device), crops, judge.lpips, judge.dists)(tuning.transfer.model)
+    against = Judge(base.to(judge.device), crops, judge.lpips, judge.dists)
+    return model_hash(base), against(tuning.transfer.model)
 
 
 def main(cell: str, record: str) -> None:

@@ -47,8 +47,9 @@ def run_cells(cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, dict[
     go on.
 
     Raises:
-        DataError: a record in the folder was made otherwise.
+        DataError: a record in the folder was made otherwise, or of other weights.
     """
+    base = None
     folder.mkdir(parents=True, exist_ok=True)
     for cell in cells:
         path = folder / f"{cell.name}.json"
@@ -57,13 +58,21 @@ def run_cells(cells: Sequence[Cell], folder: Path) -> Iterator[tuple[Cell, dict[
             subprocess.run(
                 [sys.executable, "-m", "diffir.train.transfer_cell", *words], check=False
             )
-        yield cell, _read(path, cell) if path.is_file() else None
+        record = _read(path, cell) if path.is_file() else None
+        if record is not None:
+            base = base or record["base_hash"]
+            if record["base_hash"] != base:
+                raise DataError(
+                    f"{path} is of other weights than the records before it",
+                    hint="Use another folder, or delete what is of earlier weights.",
+                )
+        yield cell, record
 
 
 def _read(path: Path, cell: Cell) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
-        made = record["cell"]
+        made, _ = record["cell"], record["base_hash"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a record: {error}", hint="Delete it.") from error
     differing = sorted(key for key, value in asdict(cell).items() if made.get(key) != value)

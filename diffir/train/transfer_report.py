@@ -75,8 +75,9 @@ def to_markdown(records: Sequence[dict[str, Any]], *, command: str) -> str:
         lines += [
             f"## {codec}, {count} pictures",
             "",
-            "| | LPIPS | DISTS | PSNR dB | parameters | kB | steps | s/step | MB | training MB |",
-            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+            "| | LPIPS | DISTS | PSNR dB | parameters | kB | steps | crops | s/step | peak MB | "
+            "training MB |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
         for name in ("input", "base"):
             cells = (
@@ -84,7 +85,7 @@ def to_markdown(records: Sequence[dict[str, Any]], *, command: str) -> str:
                 for metric, digits in METRICS
             )
             label = "unrestored" if name == "input" else "base model"
-            lines.append(f"| {label} | {' | '.join(cells)} | | | | | | |")
+            lines.append(f"| {label} | {' | '.join(cells)} | | | | | | | |")
         lines += [_line(way, found) for way in WAYS if (found := _of(rows, way))]
         lines += ["", *_sums(rows), ""]
     return "\n".join([*lines, "Mean over seeds, with its 95 % interval.", "", f"`{command}`", ""])
@@ -136,6 +137,7 @@ def _line(way: str, rows: Sequence[dict[str, Any]]) -> str:
         str(rows[0]["parameters"]),
         f"{rows[0]['bytes'] / 1000:.0f}",
         f"{statistics.fmean(row['steps'] for row in rows):.0f}",
+        str(rows[0]["crops_per_step"]),
         f"{statistics.fmean(steps):.2f}" if steps else "",
         *(
             f"{statistics.fmean(row[name] for row in rows) / 1e6:.0f}"

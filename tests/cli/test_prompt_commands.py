@@ -14,8 +14,10 @@ from diffir.errors import DiffirError
 from diffir.host.manager import default_host
 from diffir.pictures.reading import read
 from diffir.pictures.writing import write
-from diffir.restore.pack_file import read_cards
+from diffir.restore.pack_file import read_cards, save_packs
+from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
+from diffir.train.transfer import Effort
 
 
 @pytest.fixture
@@ -105,6 +107,36 @@ def test_an_afternoon_with_a_new_codec(run, data, tiny_weights, tmp_path):
 
     assert "removed" in run("prompts", "remove", "jpeg2000").stdout
     assert json.loads(run("prompts", "list", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("lpips")
+def test_the_same_command_goes_on_after_a_kill(run, data, tiny_weights, tmp_path):
+    pack = tmp_path / "pack.safetensors"
+    effort = Effort(4, judge_every=2)
+    request = Request("mpeg2", data=data, model=str(tiny_weights), crops=8, effort=effort)
+    tuning = FineTuning(request, default_host())
+    for now in tuning.transfer.run(pack.with_suffix(".state")):
+        if now.step == 3:  # killed after the first judgement, when a first pack was written
+            save_packs([tuning.pack(now.best)], pack)
+            break
+    words = ("finetune-prompts", "--codec", "mpeg2", "--data", data, "--steps", 4, "--crops", 8)
+    words += ("--judge-every", 2, "--model", tiny_weights, "-o", pack, "--json")
+    before = pack.read_bytes()
+    with pytest.raises(DiffirError, match="exists already"):
+        run(*words, "--seed", 1)  # another run may not replace it
+    assert pack.read_bytes() == before
+    assert json.loads(run(*words).stdout)["steps"] == 4
+    assert not pack.with_suffix(".state").exists()
+    with pytest.raises(DiffirError, match="exists already"):
+        run(*words)
+
+
+def test_a_name_that_is_no_name(run, data, tiny_weights, tmp_path):
+    with pytest.raises(DiffirError, match=r"a pack cannot be called '\.\./x'"):
+        run(
+            *("finetune-prompts", "--codec", "mpeg2", "--data", data, "--name", "../x"),
+            *("-o", tmp_path / "pack.safetensors", "--model", tiny_weights),
+        )
 
 
 @pytest.mark.usefixtures("lpips")

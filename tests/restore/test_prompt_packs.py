@@ -318,8 +318,19 @@ class TestStore:
         save_packs([make_pack(base, codecs=("avs",))], folder / "other.safetensors")
         pack_store.install_pack(folder / "other.safetensors")
         save_packs([make_pack(base, codecs=("x",))], folder / "other.safetensors")
-        with pytest.raises(CheckpointError, match="a prompt pack 'wavelets' is installed"):
-            pack_store.install_pack(folder / "other.safetensors")
+        for replace_it in (False, True):  # one name, another codec: the one that is there would go
+            with pytest.raises(CheckpointError, match="prompt pack for avs is installed: 'wavele"):
+                pack_store.install_pack(folder / "other.safetensors", replace=replace_it)
+
+    def test_a_name_that_leads_out_of_the_folder(self, base, file, folder):
+        with pytest.raises(ValueError, match=r"a pack cannot be called '\.\./x'"):
+            make_pack(base, name="../x")
+        file.write_bytes(file.read_bytes().replace(b"wavelets", b"../avele"))
+        with pytest.raises(CheckpointError, match=r"a pack cannot be called '\.\./avele'"):
+            pack_store.install_pack(file)
+        with pytest.raises(UnknownComponentError, match=r"no prompt pack '\.\./shared'"):
+            pack_store.remove_pack("../shared")
+        assert file.exists()
 
     def test_a_broken_file_is_a_row(self, file):
         pack_store.install_pack(file)

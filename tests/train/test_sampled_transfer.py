@@ -18,7 +18,8 @@ from diffir.restore.pack_file import save_packs
 from diffir.restore.restorer import load
 from diffir.train.finetuning import SAMPLED_SIDE, FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
-from diffir.train.transfer import Effort, predict_rows
+from diffir.train.transfer import Effort
+from diffir.train.transfer_rows import predict_rows
 
 EFFORT = Effort(2, batch=2, learning_rate=1e-2)
 

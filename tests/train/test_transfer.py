@@ -26,9 +26,10 @@ from diffir.train import feature_cache, transfer_critic
 from diffir.train.feature_cache import FeatureCache
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
-from diffir.train.transfer import Effort, Transfer, decode_rows
+from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import CleanPicture, compressed_pairs, draw_crops
 from diffir.train.transfer_judge import Judge, interval
+from diffir.train.transfer_rows import decode_rows
 
 FAILING = '''
 """A codec whose encoder fails at its fifth picture."""
@@ -203,19 +204,33 @@ class TestTransfer:
         assert len(progress) < 10
         assert progress[-1].best is not None
 
-    def test_a_killed_run_ends_as_it_would_have(self, base, cache, judge, tmp_path):
-        whole = Transfer(base, cache, judge, EFFORT)
+    @pytest.mark.parametrize("full", [False, True])
+    def test_a_killed_run_ends_as_it_would_have(self, base, cache, judge, tmp_path, full):
+        effort = replace(EFFORT, full=full)
+        whole = Transfer(base, cache, judge, effort)
         *_, last = whole.run()
-        killed = Transfer(base, cache, judge, EFFORT)
+        killed = Transfer(base, cache, judge, effort)
         for progress in killed.run(tmp_path / "state"):
             if progress.step == 4:  # one step after the state was written
                 break
-        resumed = Transfer(base, cache, judge, EFFORT)
+        resumed = Transfer(base, cache, judge, effort)
         steps = list(resumed.run(tmp_path / "state"))
         assert [progress.step for progress in steps] == [4, 5, 6]
         assert steps[-1].best.lpips.mean == pytest.approx(last.best.lpips.mean, abs=1e-6)
         for name, value in whole.best.items():
             torch.testing.assert_close(resumed.best[name], value)
+        assert not (tmp_path / "state").exists()
+
+    def test_killed_before_the_result_was_written(self, base, cache, judge, tmp_path):
+        killed = Transfer(base, cache, judge, EFFORT)
+        for progress in killed.run(tmp_path / "state"):
+            if progress.step == EFFORT.steps:
+                break  # all steps are done, and nobody has heard of the last
+        resumed = Transfer(base, cache, judge, EFFORT)
+        [told] = resumed.run(tmp_path / "state")
+        assert told.step == EFFORT.steps
+        assert told.best == progress.best
+        assert all(torch.equal(resumed.best[name], value) for name, value in killed.best.items())
         assert not (tmp_path / "state").exists()
 
     def test_the_state_of_another_run_is_not_taken(self, base, cache, judge, tmp_path):

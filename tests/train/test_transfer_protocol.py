@@ -43,6 +43,8 @@ def record(way="prompts", seed=0, *, pictures=16, gain=-0.08, **facts):
     interval = {"mean": gain, "low": gain, "high": gain}
     return {
         "cell": asdict(cell),
+        "base_hash": "ab",
+        "crops_per_step": 2,
         "steps": 100,
         "seconds": 60.0,
         "step_seconds": 0.5,
@@ -72,11 +74,17 @@ class TestCells:
 
     def test_what_is_there_is_not_made_again(self, template, tmp_path):
         path = tmp_path / f"{template.name}.json"
-        path.write_text(json.dumps({"cell": asdict(template), "kept": True}))
+        made = {"cell": asdict(template), "base_hash": "ab", "kept": True}
+        path.write_text(json.dumps(made))
         [(_, found)] = run_cells([template], tmp_path)
         assert found["kept"]
         with pytest.raises(DataError, match="was made with another seconds"):
             list(run_cells([replace(template, seconds=5.0)], tmp_path))
+        second = replace(template, seed=1)
+        later = {"cell": asdict(second), "base_hash": "cd"}
+        (tmp_path / f"{second.name}.json").write_text(json.dumps(later))
+        with pytest.raises(DataError, match="is of other weights than the records before it"):
+            list(run_cells([template, second], tmp_path))
         path.write_text("{")
         with pytest.raises(DataError, match="is not a record"):
             list(run_cells([template], tmp_path))
@@ -117,8 +125,8 @@ class TestReport:
         text = to_markdown([record(), record("full", gain=-0.1)], command="diffir x")
         assert "## mpeg2, 16 pictures" in text
         assert (
-            "| prompts only | 0.2200 | 0.2000 | 30.00 | 100000 | 200 | 100 | 0.50 | 1000 | 100 |"
-            in text
+            "| prompts only | 0.2200 | 0.2000 | 30.00 | 100000 | 200 | 100 | 2 | 0.50 | 1000 | "
+            "100 |" in text
         )
         assert "Prompts alone have 0.80 of the full fine-tune's gain in LPIPS." in text
         assert "A step takes 0.50 of its work, and 1.00 of its peak memory; without" in text
