@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from diffir.contracts.prompt_pack import Gain
 from diffir.errors import DataError
+from diffir.train.held_out import SAMPLED_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,10 +110,10 @@ class Judge:
     @torch.inference_mode()
     def scores(self, model: RestorationModel) -> Tensor:
         """LPIPS, DISTS and PSNR of every crop, `(n,3)`."""
-        rows = []
+        rows, steps = [], min(SAMPLED_STEPS, model.sampler.steps)
         for index, (clean, degraded, codec) in enumerate(self.rows):
             noise = torch.Generator().manual_seed(index)  # the same for every model
-            decoded, _ = model(degraded, [codec], generator=noise)
+            decoded, _ = model(degraded, [codec], steps=steps, generator=noise)
             rows.append(self._score(decoded.rich, decoded.faithful, clean))
         return torch.tensor(rows)
 
