@@ -69,7 +69,10 @@ def _check_prediction(base: BaseWeights, recipe: Recipe) -> None:
 def _check_heads(base: BaseWeights, recipe: Recipe) -> None:
     """Refuse attention that is divided otherwise than the base's: no shape of a weight tells it."""
     family = looks_like(base.parts["unet"])
-    by_number = "heads" in recipe.denoiser.options
+    options = recipe.denoiser.options
+    if f"(context {options.get('context_width')})" not in family:
+        return  # by that it is refused with the shapes
+    by_number = "heads" in options
     if by_number == ("1.x" in family) or not family.startswith("Stable Diffusion"):
         return
     has, line = ("8 heads", "heads = 8") if not by_number else ("heads of 64", "head_width = 64")

@@ -20,7 +20,7 @@ from diffir.errors import DataError, DiffirError
 
 if TYPE_CHECKING:
     from diffir.host.manager import Host
-    from diffir.train.finetuning import FineTuning
+    from diffir.train.finetuning import FineTuning, Request
     from diffir.train.transfer_judge import Verdict
 
 Way = Literal["prompts", "full", "scratch"]
@@ -69,29 +69,9 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         DiffirError: as `diffir.train.finetuning.FineTuning` and `Transfer.run`.
     """
     from diffir.restore.memory import held_bytes, peak_bytes
-    from diffir.train.finetuning import FineTuning, Request
-    from diffir.train.transfer import Effort
+    from diffir.train.finetuning import FineTuning
 
-    effort = Effort(
-        cell.steps or 0,
-        seconds=cell.seconds,
-        seed=cell.seed,
-        # A finished model goes on below the 5e-4 that its last stages began with.
-        learning_rate=2e-4 if cell.way == "full" else 2e-3,
-        full=cell.way == "full",
-        scratch=cell.way == "scratch",
-        judge_every=100,
-    )
-    request = Request(
-        cell.codec,
-        data=Path(cell.data),
-        model=cell.model,
-        crops=cell.crops,
-        most=cell.pictures,
-        device=cell.device,
-        effort=effort,
-    )
-    tuning = FineTuning(request, host)
+    tuning = FineTuning(_request(cell), host)
     tuning.release_pictures()
     device = next(tuning.base.parameters()).device
     loaded = held_bytes(device)
@@ -121,6 +101,31 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
         "bytes": 2 * tuning.transfer.parameters,
         "verdict": asdict(verdict),
     }
+
+
+def _request(cell: Cell) -> Request:
+    from diffir.train.finetuning import Request
+    from diffir.train.transfer import Effort
+
+    effort = Effort(
+        cell.steps or 0,
+        seconds=cell.seconds,
+        seed=cell.seed,
+        # A finished model goes on below the 5e-4 that its last stages began with.
+        learning_rate=2e-4 if cell.way == "full" else 2e-3,
+        full=cell.way == "full",
+        scratch=cell.way == "scratch",
+        judge_every=100,
+    )
+    return Request(
+        cell.codec,
+        data=Path(cell.data),
+        model=cell.model,
+        crops=cell.crops,
+        most=cell.pictures,
+        device=cell.device,
+        effort=effort,
+    )
 
 
 def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:

@@ -60,7 +60,7 @@ def read_torch_file(path: Path) -> dict[str, torch.Tensor]:
         return {name: contents.tensor(name, stored) for name, stored in tensors.items()}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
-    except (OSError, zipfile.BadZipFile, struct.error, ValueError) as error:
+    except (OSError, zipfile.BadZipFile, struct.error, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint=_HALF_A_FILE) from error
 
 

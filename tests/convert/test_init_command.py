@@ -163,13 +163,13 @@ class TestAnotherBase:
         [
             (
                 768,
-                (),
+                (("context_width = 24", "context_width = 768"),),
                 "Stable Diffusion 1.x (context 768): its attentions have 8 heads",
                 "heads = 8",
             ),
             (
                 1024,
-                (("head_width = 8", "heads = 8"),),
+                (("head_width = 8", "heads = 8"), ("context_width = 24", "context_width = 1024")),
                 "Stable Diffusion 2.x (context 1024): its attentions have heads of 64",
                 "head_width = 64",
             ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffir.errors import CheckpointError
@@ -234,6 +234,7 @@ class TestRefused:
             read_tensors(path)
 
     @given(position=st.integers(0, 10**6), value=st.integers(0, 255))
+    @example(position=57644, value=129)  # a central directory that lies beyond any file
     @pytest.mark.parametrize("legacy", [False, True])
     def test_a_changed_byte_is_read_or_told(self, tmp_path_factory, legacy, position, value):
         path = tmp_path_factory.mktemp("a") / "a.pt"
