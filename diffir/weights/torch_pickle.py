@@ -9,6 +9,7 @@ whatever it is given; nothing is imported. Every other name is refused and told.
 from __future__ import annotations
 
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import IO, Any
@@ -97,7 +98,10 @@ def unpickle(stream: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
         CheckpointError: it asks for something else, which may be code, or is damaged.
     """
     unpickler = _Unpickler(stream)
+    start = stream.tell()
     try:
+        _check_claims(stream)
+        stream.seek(start)
         return unpickler.load(), unpickler.storages
     except CheckpointError:
         raise
@@ -107,6 +111,17 @@ def unpickle(stream: IO[bytes]) -> tuple[Any, dict[str, Storage]]:
             f"its pickle is damaged ({type(error).__name__}: {error})",
             hint="The download or copy broke off: get the file again.",
         ) from error
+
+
+def _check_claims(stream: IO[bytes]) -> None:
+    """Look before unpickling: what is claimed is allocated there, be it 64 GB for a memo of 2^32.
+
+    Raises:
+        ValueError: a length beyond the bytes, or a place in the memo beyond what came before.
+    """
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if "PUT" in opcode.name and argument is not None and argument > 2 * count + 100:
+            raise ValueError(f"place {argument} in a memo of {count}")
 
 
 class _Unpickler(pickle.Unpickler):

@@ -233,8 +233,21 @@ class TestRefused:
         with pytest.raises(CheckpointError, match="big-endian"):
             read_tensors(path)
 
+    @pytest.mark.parametrize(
+        "claim",
+        [b"\x80\x02]r\xff\xff\xff\xff.", b"\x80\x05\x96" + b"\xff" * 5 + b"\x00" * 3 + b"."],
+        ids=["memo", "bytes"],
+    )
+    def test_memory_that_is_claimed_is_not_taken(self, tmp_path, claim):
+        path = tmp_path / "a.pt"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", claim)
+        with pytest.raises(CheckpointError, match=r"its pickle is damaged \(ValueError"):
+            read_tensors(path)
+
     @given(position=st.integers(0, 10**6), value=st.integers(0, 255))
     @example(position=57644, value=129)  # a central directory that lies beyond any file
+    @example(position=1250, value=95)  # a version of zip that there has never been
     @pytest.mark.parametrize("legacy", [False, True])
     def test_a_changed_byte_is_read_or_told(self, tmp_path_factory, legacy, position, value):
         path = tmp_path_factory.mktemp("a") / "a.pt"
