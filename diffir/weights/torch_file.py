@@ -45,7 +45,7 @@ def is_torch_file(start: bytes) -> bool:
     return start.startswith((ZIP_MAGIC, LEGACY_MAGIC))
 
 
-DAMAGE = (
+_DAMAGE = (
     *(OSError, EOFError, ValueError, OverflowError, struct.error, zipfile.BadZipFile),
     NotImplementedError,  # a version of zip that there has never been
     TypeError,  # a number where a list of keys belongs
@@ -67,7 +67,7 @@ def read_torch_file(path: Path) -> dict[str, torch.Tensor]:
         return {name: contents.tensor(name, stored) for name, stored in tensors.items()}
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.message}", hint=error.hint) from error
-    except DAMAGE as error:
+    except _DAMAGE as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint=_HALF_A_FILE) from error
 
 
