@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from diffir.ablation.cells import Cell
 from diffir.ablation.questions import DEFAULT
-from diffir.ablation.student import Mean, difference, mean
 from diffir.errors import DataError
 from diffir.evaluate.metrics import METRICS
+from diffir.evaluate.student import Mean, difference, mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

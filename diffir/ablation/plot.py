@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 from diffir.ablation.comparison import ALL
-from diffir.ablation.student import Mean
 from diffir.evaluate.metrics import METRICS
+from diffir.evaluate.student import Mean
 
 if TYPE_CHECKING:
     from diffir.ablation.comparison import Comparison, Row

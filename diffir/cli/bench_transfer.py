@@ -12,6 +12,7 @@ import typer
 from diffir.cli.console import FAILED
 from diffir.cli.finetune_prompts import parse_budget
 from diffir.host.manager import Host
+from diffir.train.transfer_cell import WAYS, Way
 
 
 def bench_transfer(
@@ -26,12 +27,19 @@ def bench_transfer(
         list[int] | None,
         typer.Option(min=1, help="To learn from. Repeatable; 1, 4, 16 and 64 without it."),
     ] = None,
+    way: Annotated[
+        list[str] | None,
+        typer.Option(help="prompts, full or scratch. Repeatable; all three without it."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many, from 0 on.")] = 3,
     budget: Annotated[
         str | None, typer.Option(help="Time for training one cell, such as 90s or 10m.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="At most so many in a cell.")] = None,
     crops: Annotated[int | None, typer.Option(min=8, help="Crops to learn from.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step; without it 2, or 8.")
+    ] = None,
     model: Annotated[
         str, typer.Option(help="A recipe's name, or a .safetensors file.")
     ] = "moe-diffir-tiny",
@@ -62,9 +70,10 @@ def bench_transfer(
         seconds=None if budget is None else parse_budget(budget),
         steps=steps,
         crops=crops,
+        batch=batch,
         device=device,
     )
-    cells = plan_cells(template, codec, pictures or (1, 4, 16, 64), seeds)
+    cells = plan_cells(template, codec, pictures or (1, 4, 16, 64), seeds, _ways(way))
     command = shlex.join(["diffir", *sys.argv[1:]])
     records: list[dict[str, Any]] = []
     failed = 0
@@ -80,6 +89,12 @@ def bench_transfer(
         typer.echo(text, nl=False)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _ways(named: list[str] | None) -> tuple[Way, ...]:
+    if unknown := sorted(set(named or ()) - set(WAYS)):
+        raise typer.BadParameter(f"--way must be {', '.join(WAYS)}, got '{unknown[0]}'")
+    return tuple(way for way in WAYS if named is None or way in named)
 
 
 def _write(out: Path, records: list[dict[str, Any]], codecs: list[str], *, command: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffir.cli.console import print_warning
 from diffir.errors import DataError, OutputError
 from diffir.host.manager import Host
 from diffir.pictures.atomic_file import check_free
 
 if TYPE_CHECKING:
-    from diffir.train.finetuning import FineTuning
+    from diffir.train.finetuning import FineTuning, Request
     from diffir.train.transfer import Progress
     from diffir.train.transfer_judge import Verdict
 
@@ -39,7 +41,8 @@ def finetune_prompts(
     name: Annotated[str | None, typer.Option(help="Of the pack; else the codec's.")] = None,
     license: Annotated[str, typer.Option(help="Of the pack, for its card.")] = "unstated",
     budget: Annotated[
-        str | None, typer.Option(help="Time for training, such as 90s, 10m or 1h.")
+        str | None,
+        typer.Option(help="Time for training, such as 90s, 10m or 1h; preparing comes on top."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     crops: Annotated[int | None, typer.Option(min=8, help="Crops to learn from.")] = None,
@@ -85,7 +88,7 @@ def finetune_prompts(
             check_free(picture, overwrite=overwrite)  # before the work, not after it
     seconds = None if budget is None else parse_budget(budget)
 
-    from diffir.train.finetuning import FineTuning, Request
+    from diffir.train.finetuning import Request
     from diffir.train.transfer import Effort
     from diffir.train.transfer_state import load_state
 
@@ -113,20 +116,20 @@ def finetune_prompts(
         device=device,
         effort=effort,
     )
-    tuning = FineTuning(request, host)
+    tuning = _prepared(request, host, shown=not as_json)
     if not free and load_state(_state_of(output), key=tuning.transfer.key) is None:
         raise _exists(output)  # by another run than the one that this would go on with
-    last = _run(tuning, output, shown=not as_json)
-    if last.best is None:
+    last, told = _run(tuning, output, shown=not as_json)
+    if told is None:
         raise DataError("training ended before its first judgement", hint="Give it more steps.")
     if sheet is not None:
         _draw(tuning, sheet, overwrite=overwrite)
     if plot is not None:
         _plot(tuning, plot, overwrite=overwrite)
     if as_json:
-        typer.echo(json.dumps(_record(tuning, last, output)))
+        typer.echo(json.dumps(_record(tuning, last, told, output)))
     else:
-        _tell(last.best, output, full=full)
+        _tell(told, output, full=full)
 
 
 def parse_budget(text: str) -> float:
@@ -143,8 +146,24 @@ def parse_budget(text: str) -> float:
     return seconds
 
 
-def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
-    """Train with a bar; each better pack is written at once, so that a kill loses little."""
+def _prepared(request: Request, host: Host, *, shown: bool) -> FineTuning:
+    from diffir.train.finetuning import FineTuning
+
+    with _waiting("drawing crops and computing their features", shown=shown):
+        tuning = FineTuning(request, host)
+    if tuning.colorless:
+        print_warning(
+            f"{tuning.colorless} of {tuning.pictures} pictures have no color: the prompts learn "
+            "nothing of color from them"
+        )
+    return tuning
+
+
+def _run(tuning: FineTuning, output: Path, *, shown: bool) -> tuple[Progress, Verdict | None]:
+    """Train with a bar; each better pack is written at once, so that a kill loses little.
+
+    Returns where the run ended, and what the witness says of the best.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -152,7 +171,8 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
     from diffir.restore.pack_file import save_packs
 
     if not tuning.effort.full:
-        tuning.prepare_recognizer()  # before the training, for an encoder may fail
+        with _waiting("learning to recognize the codec", shown=shown):
+            tuning.prepare_recognizer()  # before the training, for an encoder may fail
     tuning.release_pictures()
     columns = (
         BarColumn(),
@@ -162,17 +182,25 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> Progress:
     )
     with Bar(*columns, console=Console(stderr=True), disable=not shown) as bar:
         row = bar.add_task("", total=tuning.effort.steps, loss=0.0, verdict="")
-        written = None
+        written = told = None
         for now in tuning.transfer.run(_state_of(output)):
             if now.best is not None and now.best is not written:
                 written = now.best
+                told = tuning.transfer.judge_best(tuning.witness)
                 if tuning.effort.full:
                     _write_whole(tuning, output)
                 else:
-                    save_packs([tuning.pack(written)], output)
-            seen = "" if now.verdict is None else str(now.verdict.mean)
+                    save_packs([tuning.pack(told)], output)
+            seen = "" if now.verdict is None else now.verdict.short
             bar.update(row, completed=now.step, loss=now.loss, verdict=seen)
-    return now
+    return now, told
+
+
+def _waiting(what: str, *, shown: bool) -> AbstractContextManager[object]:
+    """Says what is being done where nobody can tell how long it takes."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(what) if shown else nullcontext()
 
 
 def _state_of(output: Path) -> Path:
@@ -234,10 +262,9 @@ def _write_whole(tuning: FineTuning, output: Path) -> None:
     save_tensors(tensors, output, recipe=tuning.recipe, dtype=torch.float16)
 
 
-def _record(tuning: FineTuning, last: Progress, output: Path) -> dict[str, object]:
+def _record(tuning: FineTuning, last: Progress, told: Verdict, output: Path) -> dict[str, object]:
     from dataclasses import asdict
 
-    assert last.best is not None
     whole = sum(parameter.numel() for parameter in tuning.base.parameters())
     return {
         "pack": str(output),
@@ -248,5 +275,5 @@ def _record(tuning: FineTuning, last: Progress, output: Path) -> dict[str, objec
         "parameters": tuning.transfer.parameters,
         "share_of_model": tuning.transfer.parameters / whole,
         "bytes": output.stat().st_size,
-        "verdict": asdict(last.best),
+        "verdict": asdict(told),
     }

@@ -43,6 +43,9 @@ def train(
     gradient_checkpointing: Annotated[
         bool, typer.Option(help="Less memory, more time: compute activations anew.")
     ] = False,
+    accumulate: Annotated[
+        int, typer.Option(min=1, help="Parts of a step's crops, one after the other: less memory.")
+    ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make pairs.")] = 1,
     resume: Annotated[
         bool, typer.Option(help="Go on from what is in the output folder, if anything.")
@@ -77,6 +80,7 @@ def train(
         cpu=device == "cpu",
         precision=precision,
         checkpointing=gradient_checkpointing,
+        accumulate=accumulate,
         resume=resume,
         judge_every=judge_every,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import Parameter, Signature, isfunction, signature
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from diffir.contracts.codec import Codec
@@ -80,6 +81,25 @@ class Component:
             raise ComponentError(f"{self} fails on import: {error!r}") from error
         self._check_verbs(loaded)
         return loaded
+
+    def find_file(self) -> Path:
+        """The file that `target` names, of a recipe or of a prompt pack: it may not exist.
+
+        It lies beside the module, which may be a package, a module of one, or a single file.
+
+        Raises:
+            ComponentError: the module cannot be imported, or lies in no folder.
+        """
+        module_name, _, file = self.target.partition(":")
+        try:
+            place = import_module(module_name).__file__
+        except Exception as error:  # as above
+            raise ComponentError(f"{self} fails on import: {error!r}") from error
+        if place is None or not file:
+            raise ComponentError(
+                f"{self}: target '{self.target}' is not of the form 'package.module:file'"
+            )
+        return Path(place).with_name(file)
 
     def install_hint(self) -> str:
         """What to do where something that it needs is not there."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,11 +169,14 @@ def load_recipe(name_or_path: str, host: Host) -> Recipe:
         UnknownComponentError: no recipe of that name.
     """
     if name_or_path.endswith(".toml"):
-        try:
-            text = Path(name_or_path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"cannot read the recipe {name_or_path}: {error}") from error
+        text = _text(Path(name_or_path), f"recipe {name_or_path}")
         return parse_recipe(text, origin=name_or_path)
-    package, _, file = host.find("recipe", name_or_path).target.partition(":")
-    text = files(package).joinpath(file).read_text(encoding="utf-8")
-    return parse_recipe(text, origin=f"recipe '{name_or_path}'")
+    component = host.find("recipe", name_or_path)
+    return parse_recipe(_text(component.find_file(), component), origin=f"recipe '{name_or_path}'")
+
+
+def _text(path: Path, what: object) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the {what}: {error}") from error

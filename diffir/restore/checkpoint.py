@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,8 +151,7 @@ def find_weights(model: str, host: Host) -> Path:
             hint="Published checkpoints of MoE-DiffIR are read by diffir convert; otherwise give a "
             ".safetensors file made by diffir, or a recipe's name.",
         )
-    package, _, file = host.find("recipe", model).target.partition(":")
-    weights = Path(str(files(package).joinpath(file))).with_suffix(".safetensors")
+    weights = host.find("recipe", model).find_file().with_suffix(".safetensors")
     if not weights.is_file():
         base = load_recipe(model, host).base
         raise CheckpointError(

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffir.errors import CheckpointError, DiffirError, UnknownComponentError
+from diffir.errors import CheckpointError, ComponentError, DiffirError, UnknownComponentError
 from diffir.host.user_folder import config_folder
 from diffir.pictures.atomic_file import write_atomically
 from diffir.restore.pack_file import MAX_BYTES, load_packs, read_cards
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from diffir.contracts.prompt_pack import PackCard
+    from diffir.host.component import Component
     from diffir.host.manager import Host
 
 INSTALLED = "installed"
@@ -47,9 +47,8 @@ def stored_packs(host: Host) -> list[StoredPack]:
     """All packs, installed ones first, by name; a broken file is a row with its error."""
     found = []
     for component in host.components("prompt_pack"):
-        package, _, file = component.target.partition(":")
-        found.append((component.name, Path(str(files(package).joinpath(file))), component.plugin))
-    return [*_installed(), *(_look(*place) for place in found)]
+        found.append(_brought(component))
+    return [*_installed(), *found]
 
 
 def find_pack(name: str, host: Host) -> Path:
@@ -131,6 +130,13 @@ def _overlap(some: Sequence[PackCard], others: Sequence[PackCard]) -> bool:
         {(card.base_hash, c) for card in cards for c in card.codecs} for cards in (some, others)
     ]
     return bool(served[0] & served[1])
+
+
+def _brought(component: Component) -> StoredPack:
+    try:
+        return _look(component.name, component.find_file(), component.plugin)
+    except ComponentError as error:  # a plugin's mistake must not stop every restoration
+        return StoredPack(component.name, Path(component.target), component.plugin, (), error)
 
 
 def _look(name: str, path: Path, source: str) -> StoredPack:

@@ -22,9 +22,8 @@ from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
 from diffir.restore.memory import choose_tile, is_out_of_memory
 from diffir.restore.pack_choice import PackChoice, Treatment
-from diffir.restore.pack_file import load_packs
-from diffir.restore.pack_store import find_pack, stored_packs
-from diffir.restore.prompt_packs import extend, model_hash
+from diffir.restore.pack_loading import packs_for
+from diffir.restore.prompt_packs import extend
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.restore.tiling import GRID, SMALLEST_TILE, cut, on_grid
 
@@ -222,9 +221,10 @@ def load(
     `Restorer`.
 
     Of `prompts`, "auto" takes the stored packs that were made for this model, each for the pictures
-    of its codecs; "none" takes none; the name or the file of a pack takes that one for every
-    picture (of several in one file, each for those of its codecs). With `consistent`, a result
-    compresses to the coefficients of its file again, where that file's codec gives them: JPEG does.
+    of its codecs, and warns of those that cannot serve; "none" takes none; the name or the file of
+    a pack takes that one for every picture (of several in one file, each for those of its codecs).
+    With `consistent`, a result compresses to the coefficients of its file again, where that file's
+    codec gives them: JPEG does.
 
     Raises:
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
@@ -233,10 +233,10 @@ def load(
     """
     host = host or default_host()
     chosen, precision = choose_device(device), choose_dtype(dtype)
-    network, _ = load_checkpoint(find_weights(str(model), host), host)
+    network, recipe = load_checkpoint(find_weights(str(model), host), host)
     if sampler is not None:
         network.sampler = replace(network.sampler, use=sampler)
-    packs, pack = _choose_packs(network, prompts, host)
+    packs, pack = packs_for(network, prompts, host, base=recipe.name)
     return Restorer(
         network,
         device=chosen,
@@ -252,25 +252,3 @@ def load(
         consistent=consistent,
         compiled=compiled,
     )
-
-
-def _choose_packs(
-    network: RestorationModel, prompts: str, host: Host
-) -> tuple[list[PromptPack], PromptPack | None]:
-    if prompts == "none":
-        return [], None
-    if prompts != "auto":
-        named = list(load_packs(find_pack(prompts, host)))
-        # Of several, each serves its codecs: which one should serve the others?
-        return (named, None) if len(named) > 1 else ([], named[0])
-    stored = [file for file in stored_packs(host) if file.cards]
-    if not stored:  # the usual case, and hashing takes a moment
-        return [], None
-    base = model_hash(network)
-    fitting = [file for file in stored if any(card.base_hash == base for card in file.cards)]
-    packs = [pack for file in fitting for pack in load_packs(file.path)]
-    taken: dict[str, PromptPack] = {}  # an installed pack comes before a plugin's
-    for pack in packs:
-        for codec in pack.card.codecs:
-            taken.setdefault(codec, pack)
-    return [pack for pack in packs if pack in taken.values()], None

@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from diffir.errors import DiffirError
@@ -180,6 +178,4 @@ def _components(plugin: str) -> list[Component]:
 def _loads(component: Component) -> bool:
     if component.kind in CONTRACTS:
         return component.load() is not None
-    package, _, file = component.target.partition(":")
-    import_module(package)
-    return files(package).joinpath(file).is_file()
+    return component.find_file().is_file()

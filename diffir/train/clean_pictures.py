@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from diffir.errors import DataError, PictureError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 SCALES = (1.0, 0.7, 0.5, 0.35, 0.25)
@@ -25,19 +26,24 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", 
 Pixels = NDArray[np.uint8]
 
 
-def find_pictures(folder: Path) -> list[Path]:
+def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
     """Every picture file below a folder, sorted.
+
+    Args:
+        folder: searched recursively.
+        also: further suffixes that pictures may have, such as ".m2v".
 
     Raises:
         DataError: no folder, or no picture in it.
     """
+    suffixes = SUFFIXES.union(also)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="Give a folder of clean pictures.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
     if not found:
         raise DataError(
             f"{folder} holds no pictures",
-            hint=f"Expected files ending in {', '.join(sorted(SUFFIXES))}.",
+            hint=f"Expected files ending in {', '.join(sorted(suffixes))}.",
         )
     return found
 

@@ -19,6 +19,7 @@ import json
 import mmap
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 FORMAT = "2"
 LIMIT_BYTES = 2 * 1024**3
+ABANDONED_SECONDS = 24 * 3600
 BATCH = 8
 
 
@@ -223,7 +225,10 @@ def _evict(folder: Path, *, keep: Path) -> None:
     def used(place: Path) -> float:
         return (place / "complete").stat().st_mtime
 
-    places = [p for p in folder.iterdir() if (p / "complete").is_file()]
+    for partial in folder.glob("*.partial"):  # of runs that were killed, if nobody writes there
+        if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(partial, ignore_errors=True)
+    places = [p for p in folder.iterdir() if (p / "complete").is_file() and p.suffix == ""]
     total = sum(size(place) for place in places)
     for place in sorted(places, key=used):
         if total <= LIMIT_BYTES:

@@ -112,6 +112,7 @@ class FineTuning:
         degradation = mix([{"weight": 1.0, "codec": request.codec, **drawn}], host)
         self.host, self.sources = host, self._sources(degradation, host)
         self.pictures = len(self.sources)
+        self.colorless = sum(_is_gray(source) for source in self.sources)
         learned, held = _split(self.sources)
         crops, steps = _defaults(self.pictures)
         effort = request.effort or Effort(steps)
@@ -139,12 +140,20 @@ class FineTuning:
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
         self.judged = judged_crops(held, self.effort.seed)
+        # What has chosen the best of a run flatters it: what is told of it comes from other crops.
+        self.told = judged_crops(held, self.effort.seed, draw=1)
         device = next(self.base.parameters()).device
         judge = Judge(self.base, self.judged, Lpips("alex").to(device), Dists().to(device))
         self.transfer = Transfer(self.base, self.cache, judge, self.effort)
 
+    @cached_property
+    def witness(self) -> Judge:
+        """Judges on held-out crops that choose nothing."""
+        judge = self.transfer.judge
+        return Judge(self.base, self.told, judge.lpips, judge.dists)
+
     def pack(self, verdict: Verdict) -> PromptPack:
-        """The best prompts so far, with their card."""
+        """The best prompts so far, with a card that tells that verdict: the witness's."""
         request = self.request
         learned, recognition = self.recognizer or (None, None)
         card = PackCard(
@@ -225,12 +234,15 @@ class FineTuning:
                 found = [found[position] for position in sorted(drawn)]
             return list(clean_pictures(found, degradation))
         assert request.pairs is not None
-        return list(compressed_pairs(*request.pairs, host))
+        return list(compressed_pairs(*request.pairs, request.codec, host))
 
 
-def judged_crops(held: Sequence[PairSource], seed: int) -> list[Pair]:
-    """Crops to judge on: one of each picture, or more where there are less than `JUDGED_CROPS`."""
-    rng = np.random.default_rng(seed + 1)
+def judged_crops(held: Sequence[PairSource], seed: int, *, draw: int = 0) -> list[Pair]:
+    """Crops to judge on: one of each picture, or more where there are less than `JUDGED_CROPS`.
+
+    Another `draw` has others of the same pictures.
+    """
+    rng = np.random.default_rng(seed + 1 if draw == 0 else (seed, 3, draw))
     count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
     return [source.draw(rng, JUDGED_SIDE) for source in held for _ in range(count)]
 
@@ -255,6 +267,11 @@ def _cut(source: PairSource) -> tuple[PairSource, PairSource]:
         CompressedPicture(clean[0], degraded[0], codec),
         CompressedPicture(clean[1], degraded[1], codec),
     )
+
+
+def _is_gray(source: PairSource) -> bool:
+    pixels = source.pixels if isinstance(source, CleanPicture) else source.pair.clean
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _columns(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,8 @@ class Settings:
     judge_every: steps between judgements, and one at the end of each stage; None does without.
     checkpointing: compute activations anew on the way back, where a part can: less memory, a third
     more time.
+    accumulate: a step's crops go through the model in so many parts, one after the other: less
+    memory, and the same step but for what a loss compares within a batch.
     """
 
     data: Path
@@ -66,6 +68,7 @@ class Settings:
     judge_every: int | None = 500
     save_minutes: float = 5.0
     checkpointing: bool = False
+    accumulate: int = 1
     cache: Path = field(default_factory=lambda: cache_folder() / "pictures")
 
 
@@ -118,6 +121,12 @@ class Trainer:
             if stage.crop % self.model.multiple:
                 raise DataError(
                     f"--crop must be a multiple of {self.model.multiple}, got {stage.crop}"
+                )
+            if stage.batch % settings.accumulate:
+                raise DataError(
+                    f"stage '{stage.name}' has {stage.batch} crops a step, which cannot be divided "
+                    f"into {settings.accumulate} equal parts",
+                    hint="Give a --batch that is a multiple of --accumulate.",
                 )
         self.model.to(memory_format=torch.channels_last)
         for part in (self.model.denoiser, self.model.decoder):

@@ -51,6 +51,15 @@ class Batch:
         )
         return Batch(clean, degraded, self.codecs, self.told)
 
+    def parts(self, count: int) -> list[Batch]:
+        """The same pairs in `count` batches of one size, which divides theirs."""
+        size = len(self.codecs) // count
+        places = [slice(start, start + size) for start in range(0, count * size, size)]
+        return [
+            Batch(self.clean[at], self.degraded[at], self.codecs[at], self.told[at])
+            for at in places
+        ]
+
 
 class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
     """Endless pairs by index.

@@ -49,12 +49,20 @@ class Processes:
             yield from range(start, start + batch)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over the processes."""
+        """Replace each gradient by its mean over the processes.
+
+        What took part in the loss differs between them: of a picture whose codec is told, nothing
+        that looks at pixels learns. So they agree first on which gradients there are.
+        """
         if self.count == 1:
             return
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad = self._accelerator.reduce(parameter.grad, reduction="mean")
+        device = self._accelerator.device
+        there = torch.tensor([float(p.grad is not None) for p in parameters], device=device)
+        anywhere = self._accelerator.reduce(there, reduction="sum").tolist()
+        for parameter, count in zip(parameters, anywhere, strict=True):
+            if count:
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self._accelerator.reduce(own, reduction="mean")
 
     def first_says(self, what: bool) -> bool:
         """What the first process thinks: clocks differ, and all must save at the same step."""

@@ -129,23 +129,28 @@ class StageRun:
             rate = self.plan.learning_rate * group["scale"]
             constant = self.plan.schedule == "constant"
             group["lr"] = rate if constant else rate * _cosine(step, self.steps)
-        with self.accelerator.autocast():
-            loss, restored = self.stage.loss(self.trainer.model, batch, step)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(
-                f"the loss became {value} at step {step}",
-                hint="Resume with a lower learning rate in the recipe, or --precision no.",
-            )
-        self.accelerator.backward(loss)
+        parts = batch.parts(self.trainer.settings.accumulate)
+        value, restored = 0.0, []
+        for part in parts:
+            with self.accelerator.autocast():
+                loss, image = self.stage.loss(self.trainer.model, part, step)
+            value += float(loss.detach()) / len(parts)
+            if not math.isfinite(value):
+                raise DataError(
+                    f"the loss became {value} at step {step}",
+                    hint="Resume with a lower learning rate in the recipe, or --precision no.",
+                )
+            self.accelerator.backward(loss / len(parts))
+            restored.append(image.detach())
         self.processes.average_gradients(self.learned)
         self.accelerator.clip_grad_norm_(self.learned, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.critic is not None and self.critic_optimizer is not None:
             self.critic_optimizer.zero_grad()  # the model's pass has left gradients here, too
-            critic_loss = self.critic.loss(batch.degraded, batch.clean, restored)
-            self.accelerator.backward(critic_loss)
+            for part, image in zip(parts, restored, strict=True):
+                critic_loss = self.critic.loss(part.degraded, part.clean, image)
+                self.accelerator.backward(critic_loss / len(parts))
             self.processes.average_gradients(list(self.critic.parameters()))
             self.critic_optimizer.step()
         self.move_average(self.averaged, self.learned, None)

@@ -164,7 +164,7 @@ class Transfer:
             over = effort.seconds is not None and time.monotonic() - started > effort.seconds
             last = over or step + 1 == effort.steps
             if last or (step + 1) % effort.judge_every == 0:
-                verdict = self._judge(average)
+                verdict = self._judged(self.judge, average)
                 _check(verdict.ratio, f"the score of held-out crops became {{}} at step {step}")
                 state.curve.append((step + 1, verdict))
                 state.waited += 1
@@ -246,8 +246,15 @@ class Transfer:
 
     def keep_best(self) -> None:
         """Put the best weights so far into the model."""
+        self._put(self.best)
+
+    def judge_best(self, judge: Judge) -> Verdict:
+        """What another judge says of the best weights so far."""
+        return self._judged(judge, self.best)
+
+    def _put(self, weights: dict[str, Tensor]) -> None:
         with torch.no_grad():
-            for name, value in self.best.items():
+            for name, value in weights.items():
                 self.learned[name].copy_(value)
 
     def _loss(self, rows: Rows) -> tuple[Tensor, Tensor | None]:
@@ -268,15 +275,12 @@ class Transfer:
         decoded: Decoded = self.model(rows.encoded.image, rows.codecs)[0]
         return decoded
 
-    def _judge(self, average: dict[str, Tensor]) -> Verdict:
-        """Judge the averaged weights, and go on with the others."""
+    def _judged(self, judge: Judge, weights: dict[str, Tensor]) -> Verdict:
+        """Judge such weights, and leave the model with those that it has."""
         current = {name: p.detach().clone() for name, p in self.learned.items()}
-        with torch.no_grad():
-            for name, parameter in self.learned.items():
-                parameter.copy_(average[name])
-            verdict = self.judge(self.model)
-            for name, parameter in self.learned.items():
-                parameter.copy_(current[name])
+        self._put(weights)
+        verdict = judge(self.model)
+        self._put(current)
         return verdict
 
 

@@ -33,7 +33,7 @@ class Cell:
 
     way: "prompts" alone; "full", everything; "scratch", prompts from random weights over a base
     whose own expert prompts are left out. data, test: folders of clean pictures. seconds: for
-    training, or None; steps likewise.
+    training, or None; steps likewise. batch: crops per step; None is the default of each way.
     """
 
     codec: str
@@ -46,6 +46,7 @@ class Cell:
     seconds: float | None
     steps: int | None = None
     crops: int | None = None
+    batch: int | None = None
     device: str = "auto"
 
     @property
@@ -109,6 +110,7 @@ def _request(cell: Cell) -> Request:
 
     effort = Effort(
         cell.steps or 0,
+        batch=cell.batch,
         seconds=cell.seconds,
         seed=cell.seed,
         # A finished model goes on below the 5e-4 that its last stages began with.

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.reading import read
+from diffir.train.clean_pictures import find_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from diffir.contracts.codec import CodecInfo
     from diffir.contracts.interfaces import Degradation
     from diffir.host.manager import Host
 
@@ -83,14 +84,22 @@ def clean_pictures(paths: Sequence[Path], degradation: Degradation) -> list[Clea
     return [CleanPicture(_clean_pixels(path), degradation) for path in paths]
 
 
-def compressed_pairs(low: Path, high: Path, host: Host) -> list[CompressedPicture]:
+def compressed_pairs(low: Path, high: Path, codec: str, host: Host) -> list[CompressedPicture]:
     """Read pairs: files of `low` and of `high` that have one name, whatever the suffix.
 
+    What the files of `low` say of `codec` is what the model is told; pixels in a lossless file are
+    taken to be its work.
+
     Raises:
-        DataError: no pair; a file without its other half; sizes that differ; a tiny picture.
+        DataError: no pair; a file without its other half; sizes that differ; a tiny picture; a
+            file of another codec; a clean half that was compressed hard.
         PictureError: a file cannot be read.
     """
-    halves = [{path.stem: path for path in _files(folder)} for folder in (low, high)]
+    suffixes = host.codec(codec).spec.suffixes
+    halves = [
+        {path.stem: path for path in find_pictures(folder, also)}
+        for folder, also in ((low, suffixes), (high, ()))
+    ]
     alone = sorted(halves[0].keys() ^ halves[1].keys())
     if alone or not halves[0]:
         raise DataError(
@@ -100,14 +109,15 @@ def compressed_pairs(low: Path, high: Path, host: Host) -> list[CompressedPictur
         )
     pairs = []
     for name, path in sorted(halves[0].items()):
-        clean, degraded = _pixels(halves[1][name]), _pixels(path)
+        picture = read(path, host=host)
+        clean, degraded = _clean_pixels(halves[1][name]), _pixels(picture, path)
         if clean.shape != degraded.shape:
             raise DataError(
                 f"'{name}' has {degraded.shape[1]}x{degraded.shape[0]} pixels in {low} and "
                 f"{clean.shape[1]}x{clean.shape[0]} in {high}",
                 hint="Both halves of a pair show the same pixels.",
             )
-        pairs.append(CompressedPicture(clean, degraded, read(path, host=host).codec))
+        pairs.append(CompressedPicture(clean, degraded, _told(picture, path, codec)))
     return pairs
 
 
@@ -156,14 +166,22 @@ def _corner(shape: tuple[int, ...], rng: np.random.Generator, side: int) -> tupl
     return top, left
 
 
-def _files(folder: Path) -> list[Path]:
-    from diffir.train.clean_pictures import find_pictures
-
-    return find_pictures(folder)
+def _told(picture: Picture, path: Path, codec: str) -> CodecInfo:
+    """What a compressed half says of its codec."""
+    told = picture.codec
+    if told.name == codec:
+        return told
+    if told.sources.get("name") == "bitstream" and not told.lossless:
+        raise DataError(
+            f"{path} was compressed by {told.name}, and prompts for {codec} are to be learned",
+            hint=f"Leave it out, or give --codec {told.name}.",
+        )
+    return CodecInfo(name=codec, sources={"name": "user"})
 
 
 def _clean_pixels(path: Path) -> Pixels:
-    codec = read(path).codec
+    picture = read(path)
+    codec = picture.codec
     if codec.severity is not None and codec.severity > HARDEST:
         quality = "" if codec.quality is None else f" at quality {codec.quality:g}"
         raise DataError(
@@ -171,11 +189,11 @@ def _clean_pixels(path: Path) -> Pixels:
             "faults as the truth",
             hint="Leave it out, or give it as the compressed half of --pairs.",
         )
-    return _pixels(path)
+    return _pixels(picture, path)
 
 
-def _pixels(path: Path) -> Pixels:
-    pixels = read(path).pixels
+def _pixels(picture: Picture, path: Path) -> Pixels:
+    pixels = picture.pixels
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         raise DataError(
             f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels, "

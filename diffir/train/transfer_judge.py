@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from diffir.contracts.prompt_pack import Gain
 from diffir.errors import DataError
+from diffir.evaluate.student import mean
 from diffir.train.held_out import SAMPLED_STEPS
 
 if TYPE_CHECKING:
@@ -68,6 +69,15 @@ class Verdict:
     def __str__(self) -> str:
         return f"{self.mean} (base {self.base}; input {self.input})"
 
+    @property
+    def short(self) -> str:
+        """For a line of a terminal."""
+        mean, base, seen = self.mean, self.base, self.input
+        return (
+            f"LPIPS {mean.lpips:.4f} (base {base.lpips:.4f}, input {seen.lpips:.4f})  "
+            f"PSNR {mean.psnr:.2f} ({base.psnr:.2f}, {seen.psnr:.2f})"
+        )
+
 
 class Judge:
     """Compares models on crops that nobody learns from.
@@ -124,10 +134,12 @@ class Judge:
 
 
 def interval(differences: Tensor) -> Gain:
-    """Mean and 95 % confidence interval of paired differences `(n,)`, by the normal law."""
-    mean = float(differences.mean())
-    half = 1.96 * float(differences.std()) / math.sqrt(len(differences))
-    return Gain(mean, mean - half, mean + half)
+    """Mean and 95 % confidence interval of two or more paired differences `(n,)`."""
+    if not differences.isfinite().all():
+        return Gain(math.nan, math.nan, math.nan)
+    found = mean(differences.tolist())
+    half = found.half_width or 0.0
+    return Gain(found.value, found.value - half, found.value + half)
 
 
 def _image(pixels: object, multiple: int) -> Tensor:

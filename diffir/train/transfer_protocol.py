@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from diffir.train.transfer_cell import Way
+
 
 def plan_cells(
-    template: Cell, codecs: Sequence[str], counts: Sequence[int], seeds: int
+    template: Cell,
+    codecs: Sequence[str],
+    counts: Sequence[int],
+    seeds: int,
+    ways: Sequence[Way] = WAYS,
 ) -> list[Cell]:
     """All cells, those of one seed before those of the next, so that what is there is of use.
 
@@ -32,11 +38,12 @@ def plan_cells(
         codecs: registered names.
         counts: of pictures to learn from.
         seeds: how many, from 0 on.
+        ways: which of the three to run.
     """
     shared = asdict(template)
     return [
         Cell(**{**shared, "codec": codec, "pictures": count, "seed": seed, "way": way})
-        for seed, codec, count, way in itertools.product(range(seeds), codecs, counts, WAYS)
+        for seed, codec, count, way in itertools.product(range(seeds), codecs, counts, ways)
     ]
 
 

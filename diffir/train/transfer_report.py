@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from diffir.evaluate.student import mean
 from diffir.train.transfer_cell import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Two-sided 95 % quantiles of Student's t for 1, 2, 3 ... degrees of freedom."""
 
 NAMES = {
     "prompts": "prompts only",
@@ -38,11 +36,8 @@ class Figure:
 
 def figure(values: Sequence[float]) -> Figure:
     """Mean and interval of one value per seed."""
-    mean, count = statistics.fmean(values), len(values)
-    if count < 2:
-        return Figure(mean, None)
-    quantile = STUDENT[count - 2] if count - 2 < len(STUDENT) else 1.96
-    return Figure(mean, quantile * statistics.stdev(values) / count**0.5)
+    found = mean(values)
+    return Figure(found.value, found.half_width)
 
 
 def share_of_gain(records: Sequence[dict[str, Any]]) -> Figure | None:

@@ -10,8 +10,8 @@ from diffir.ablation.cells import CellResult, cells
 from diffir.ablation.comparison import ALL, compare, sentences
 from diffir.ablation.plot import draw_plot
 from diffir.ablation.report import Report
-from diffir.ablation.student import QUANTILES, Mean, difference, mean
 from diffir.errors import DataError
+from diffir.evaluate.student import QUANTILES, Mean, difference, mean
 
 UNRESTORED = {"jpeg-10": {"psnr": 25.0, "dists": 0.24}, "av1-50": {"psnr": 27.0, "dists": 0.2}}
 NOISE = (0.0, 0.02, -0.01)

@@ -20,3 +20,11 @@ def test_what_the_other_command_needs_is_asked_for(diffir, tmp_path):
     outcome = diffir("bench", tmp_path, "--transfer")
     assert outcome.code == 2
     assert "Missing option" in outcome.err
+
+
+def test_a_way_that_there_is_not(diffir, tmp_path):
+    words = ("--data", tmp_path, "-o", tmp_path / "out", "--codec", "mpeg2", "--way", "half")
+    outcome = diffir("bench-transfer", tmp_path, *words)
+    assert outcome.code == 2
+    assert "--way must be prompts, full, scratch, got 'half'" in outcome.err
+    assert not (tmp_path / "out").exists()

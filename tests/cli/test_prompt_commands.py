@@ -15,6 +15,7 @@ from diffir.host.manager import default_host
 from diffir.pictures.reading import read
 from diffir.pictures.writing import write
 from diffir.restore.pack_file import read_cards, save_packs
+from diffir.train import finetuning
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
 from diffir.train.transfer import Effort
@@ -23,6 +24,7 @@ from diffir.train.transfer import Effort
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setattr(finetuning, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
 
     def invoke(*words):
         app = build_app(default_host())
@@ -165,3 +167,12 @@ def test_a_budget(text, seconds):
 def test_a_budget_that_is_none(text):
     with pytest.raises(typer.BadParameter, match="expected a time such as 90s, 10m or 1h"):
         parse_budget(text)
+
+
+@pytest.mark.usefixtures("lpips")
+def test_pictures_without_color_are_told(run, data, tiny_weights, tmp_path):
+    gray = np.repeat(read(data / "0.png").pixels[..., :1], 3, axis=2)
+    write(Picture(gray), data / "0.png", overwrite=True)
+    words = ("--data", data, "--model", tiny_weights, "--steps", 1, "--crops", 8)
+    done = run("finetune-prompts", "--codec", "mpeg2", *words, "-o", tmp_path / "p.safetensors")
+    assert "warning: 1 of 4 pictures have no color: the prompts learn nothing of" in done.stderr

@@ -224,6 +224,17 @@ def experts(w: Weights, name: str, x: Tensor, seen: Tensor, task: int, keep: int
     return out
 
 
+def single(w: Weights, x: Tensor) -> Tensor:
+    """One matrix for all levels, in the experts' place."""
+    return x @ w["Prompt_model.prompt_param"]
+
+
+def multiple(w: Weights, name: str, x: Tensor) -> Tensor:
+    """Every vector, by weight, on top of the token."""
+    weights = linear(w, f"{name}.linear_layer", x).softmax(-1)
+    return x + torch.einsum("btk,kd->btd", weights, w[f"{name}.prompt_param"])
+
+
 def prior_attention(w: Weights, name: str, x: Tensor, degradation: Tensor) -> Tensor:
     query = linear(w, f"{name}.to_q", x)
     key, value = (linear(w, f"{name}.to_{part}", degradation) for part in "kv")
@@ -244,7 +255,12 @@ def pyramid(
         seen = normed
         if degradation is not None:
             seen = prior_attention(w, f"{name}.attn", normed, degradation)
-        prompts = experts(w, name, normed, seen, task, keep)
+        if "Prompt_model.prompt_param" in w:
+            prompts = single(w, normed)
+        elif f"{name}.linear_layer.weight" in w:
+            prompts = multiple(w, name, normed)
+        else:
+            prompts = experts(w, name, normed, seen, task, keep)
         maps.append(prompts.transpose(1, 2).reshape(x.shape))
         x = tokens.transpose(1, 2).reshape(x.shape)
         if level < 4:

@@ -96,6 +96,20 @@ def test_pyramid_prompts_and_degradation_prior(model, stored, image, latent):
         close(found, wanted)
 
 
+@pytest.mark.parametrize("prompts", ["single", "multiple"])
+def test_ablations(prompts, stored, latent, tmp_path):
+    """The published code has no path without prompts; ours is in tests/moe/test_pyramid.py."""
+    diffusion = small.diffusion(v2t=False, prior=False, prompts=prompts)
+    paths = [small.saved(t, tmp_path / f"{i}.ckpt") for i, t in enumerate((diffusion, stored[1]))]
+    conversion = convert(paths, default_host(), recipe=small.recipe())
+    conversion.write(tmp_path / "x.safetensors", dtype=torch.float32)
+    model = load_checkpoint(tmp_path / "x.safetensors", default_host())[0]
+    weights = below(diffusion, "structcond_stage_model.")
+    expected = published.pyramid(weights, latent, task=TASK, keep=3, heads=2, degradation=None)
+    for found, wanted in zip(model.router.route(latent, CODECS).prompts, expected, strict=True):
+        close(found, wanted)
+
+
 def test_enhancer(model, stored, latent):
     close(model.conditioner.enhancer(latent), published.enhance(stored[0], latent))
 

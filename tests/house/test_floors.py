@@ -33,6 +33,7 @@ NEIGHBORS = {
     ("scaffold", "evaluate"),
     ("scaffold", "train"),
     ("ablation", "evaluate"),
+    ("train", "evaluate"),  # one judgement's interval is made as another's
     ("ablation", "train"),
 }
 """The rooms of one floor that may know each other, in this direction."""

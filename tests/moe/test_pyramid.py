@@ -68,6 +68,15 @@ class TestRouter:
         assert torch.equal(torch.random.get_rng_state(), state)
         assert all(map(torch.equal, first.prompts, second.prompts))
 
+    @pytest.mark.parametrize("mode", ["native", "official"])
+    def test_the_host_waits_for_no_value(self, mode):
+        """Meta tensors have shapes and no values: whatever would fetch one raises there."""
+        made = router(mode=mode, noise_draws=3 if mode == "official" else 0).to("meta")
+        routing = made.route(latent().to("meta"), [JPEG, VVC])
+        assert tuple(routing.prompts[0].shape) == (2, 8, 8, 8)
+        with pytest.raises(RuntimeError, match="on meta"):
+            routing.prompts[0].sum().item()
+
     def test_training_explores(self):
         made = router().train()
         first, second = (made.route(latent(), [JPEG, VVC]) for _ in range(2))

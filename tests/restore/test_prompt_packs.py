@@ -12,7 +12,7 @@ from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack, Recognition
 from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
-from diffir.host.manager import default_host
+from diffir.host.manager import build_host, default_host
 from diffir.restore import pack_store
 from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
@@ -359,11 +359,93 @@ class TestStore:
         always = load(tiny_weights, device="cpu", prompts=str(file))
         assert always.pack_for(CodecInfo.unknown()) == "wavelets"
 
-    def test_packs_for_other_models_are_left_alone(self, base, folder, tiny_weights):
+    def test_a_damaged_pack_is_left_out_with_a_warning(self, file, tiny_weights, caplog):
+        pack_store.install_pack(file)
+        folder = pack_store.packs_folder()
+        whole = (folder / "wavelets.safetensors").read_bytes()
+        (folder / "wavelets.safetensors").write_bytes(whole[:-100])
+        (folder / "no.safetensors").write_bytes(b"no")
+        assert load(tiny_weights, device="cpu").pack_for(JPEG2000) is None
+        warnings = [record.getMessage() for record in caplog.records]
+        assert "pack 'no' (installed) is left out: " in warnings[0]
+        assert "pack 'wavelets' (installed) is left out: " in warnings[1]
+        assert "is damaged: " in warnings[1]
+        with pytest.raises(CheckpointError, match="is damaged"):
+            load(tiny_weights, device="cpu", prompts="wavelets")
+
+    def test_a_pack_of_earlier_weights_is_told(self, base, folder, tiny_weights, caplog):
         pack = make_pack(base)
-        stranger = PromptPack(replace(pack.card, base_hash="0" * 64), pack.tensors)
+        stale = replace(pack.card, base_hash="0" * 64)
+        save_packs([PromptPack(stale, pack.tensors)], folder / "s.safetensors")
+        pack_store.install_pack(folder / "s.safetensors")
+        load(tiny_weights, device="cpu")
+        [warning] = caplog.records
+        assert "is left out: it was made for other weights of 'tiny'" in warning.getMessage()
+
+    def test_packs_for_other_models_are_left_alone(self, base, folder, tiny_weights, caplog):
+        pack = make_pack(base)
+        stranger = PromptPack(replace(pack.card, base_hash="0" * 64, base="sd21"), pack.tensors)
         save_packs([stranger], folder / "s.safetensors")
         pack_store.install_pack(folder / "s.safetensors")
         assert load(tiny_weights, device="cpu").pack_for(JPEG2000) is None
+        assert not caplog.records
         with pytest.raises(CheckpointError, match="was made for other weights"):
             load(tiny_weights, device="cpu", prompts="wavelets")
+
+
+PLUGIN = """
+from diffir.host.hookspecs import hookimpl
+
+diffir_api = 1
+
+
+@hookimpl
+def register_prompt_packs(register):
+    register("brought", "{target}", summary="wavelets")
+"""
+
+
+class TestPluginPacks:
+    @pytest.fixture
+    def host_of(self, base, tmp_path, monkeypatch):
+        """A host with a plugin of one file, beside which a pack lies."""
+        monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
+        save_packs([make_pack(base)], tmp_path / "pack.safetensors")
+
+        def build(target):
+            file = tmp_path / "bringer.py"
+            file.write_text(PLUGIN.replace("{target}", target))
+            return build_host(plugin_files=[file])
+
+        return build
+
+    def test_it_serves_its_codec(self, host_of, tiny_weights):
+        host = host_of("diffir_plugin_bringer:pack.safetensors")
+        [stored] = pack_store.stored_packs(host)
+        assert (stored.name, stored.source, stored.error) == ("brought", "bringer", None)
+        restorer = load(tiny_weights, device="cpu", host=host)
+        assert restorer.pack_for(JPEG2000) == "wavelets"
+        plain = load(tiny_weights, device="cpu", host=host, prompts="none")
+        np.testing.assert_array_equal(restored(plain, JPEG), restored(restorer, JPEG))
+
+    def test_an_installed_one_comes_first(self, host_of, base, tiny_weights, tmp_path):
+        host = host_of("diffir_plugin_bringer:pack.safetensors")
+        save_packs([make_pack(base, name="mine", seed=1)], tmp_path / "mine.safetensors")
+        pack_store.install_pack(tmp_path / "mine.safetensors")
+        assert load(tiny_weights, device="cpu", host=host).pack_for(JPEG2000) == "mine"
+
+    @pytest.mark.parametrize(
+        ("target", "why"),
+        [
+            ("diffir_plugin_bringer:none.safetensors", "there is no prompt pack"),
+            ("nowhere:pack.safetensors", "fails on import: ModuleNotFoundError"),
+            ("diffir_plugin_bringer", "is not of the form 'package.module:file'"),
+        ],
+    )
+    def test_one_that_is_not_there_stops_nothing(self, host_of, tiny_weights, caplog, target, why):
+        host = host_of(target)
+        [stored] = pack_store.stored_packs(host)
+        assert why in str(stored.error)
+        assert load(tiny_weights, device="cpu", host=host).pack_for(JPEG2000) is None
+        [warning] = caplog.records
+        assert f"'brought' (bringer) is left out: {stored.error.message}" in warning.getMessage()

@@ -1,10 +1,13 @@
 """Trains one short stage; started by `accelerate launch`, or alone.
 
-python launched_run.py DATA OUTPUT RECIPE STAGE BATCH
+python launched_run.py DATA OUTPUT RECIPE STAGE BATCH [LAST]
+
+It saves after each step; after step LAST, it ends as one that is killed does.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from diffir.train.loop import Settings, Trainer
 
 
 def main() -> None:
-    data, output, recipe, stage, batch = sys.argv[1:]
+    data, output, recipe, stage, batch, *last = sys.argv[1:]
     host = default_host()
     settings = Settings(
         data=Path(data),
@@ -27,7 +30,9 @@ def main() -> None:
         cpu=True,
         save_minutes=0,
     )
-    list(Trainer(load_recipe(recipe, host), host, settings).run())
+    for now in Trainer(load_recipe(recipe, host), host, settings).run():
+        if last and now.step == int(last[0]):
+            os._exit(0)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,17 @@ def test_a_batch(degradation):
     assert torch.equal(moved.degraded, batch.degraded)
 
 
+def test_parts_of_a_batch(degradation):
+    dataset = pairs(degradation)
+    batch = collate([dataset[i] for i in range(4)])
+    parts = batch.parts(2)
+    assert [len(part.codecs) for part in parts] == [2, 2]
+    assert torch.equal(torch.cat([part.degraded for part in parts]), batch.degraded)
+    assert torch.equal(torch.cat([part.clean for part in parts]), batch.clean)
+    assert parts[0].codecs + parts[1].codecs == batch.codecs
+    assert parts[0].told + parts[1].told == batch.told
+
+
 def test_scales_that_are_too_small_are_passed_over(degradation):
     (large, small) = pictures((40, 50), (20, 90))
     dataset = Pairs([[*large, *small], small], degradation, crop=32, synthetic=0, clean=1, seed=0)

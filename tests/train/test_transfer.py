@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,11 +19,12 @@ from diffir.errors import CodecError, DataError, OutputError
 from diffir.host.manager import build_host, default_host
 from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
+from diffir.pictures.reading import read
 from diffir.pictures.writing import write
 from diffir.restore.pack_file import load_packs, save_packs
 from diffir.restore.prompt_packs import model_hash
 from diffir.restore.restorer import load
-from diffir.train import feature_cache, transfer_critic
+from diffir.train import feature_cache, finetuning, transfer_critic
 from diffir.train.feature_cache import FeatureCache
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
@@ -133,18 +135,57 @@ class TestCrops:
                 (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / "lq" / f"{seed}.jpg").write_bytes(data)
             write(Picture(clean), tmp_path / "hq" / f"{seed}.png")
-        pairs = compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+        pairs = compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
         assert [pair.pair.codec.quality for pair in pairs] == [10, 10]
         crop = draw_crops(pairs, count=1, side=64, seed=0)[0]
         assert crop.codec.name == "jpeg"
 
         (tmp_path / "hq" / "1.png").rename(tmp_path / "hq" / "2.png")
         with pytest.raises(DataError, match="'1' is in one of them alone"):
-            compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+            compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
         write(Picture(pixels(1, 90)), tmp_path / "hq" / "1.png")
         (tmp_path / "hq" / "2.png").unlink()
         with pytest.raises(DataError, match=r"'1' has 96x96 pixels in .*lq and 90x90 in"):
-            compressed_pairs(tmp_path / "lq", tmp_path / "hq", default_host())
+            compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
+
+    @pytest.fixture
+    def pair(self, tmp_path):
+        """Writes a pair by some codec, whose name is the clean half's."""
+
+        def write_pair(codec, suffix, quality):
+            clean = pixels(0, 96)
+            (tmp_path / "lq").mkdir(exist_ok=True)
+            data = default_host().codec(codec).encode(clean, quality)
+            (tmp_path / "lq" / f"{codec}{suffix}").write_bytes(data)
+            write(Picture(clean), tmp_path / "hq" / f"{codec}.png")
+            return tmp_path / "lq", tmp_path / "hq"
+
+        return write_pair
+
+    def test_pairs_of_bitstreams(self, pair):
+        [found] = compressed_pairs(*pair("mpeg2", ".m2v", 20), "mpeg2", default_host())
+        assert found.pair.codec.name == "mpeg2"
+        assert found.pair.codec.severity > 0
+        assert (found.pair.clean != found.pair.degraded).any()
+
+    def test_pairs_of_pixels_are_taken_to_be_of_the_codec(self, pair):
+        low, high = pair("jpeg", ".jpg", 30)
+        degraded = read(low / "jpeg.jpg")
+        (low / "jpeg.jpg").unlink()
+        write(Picture(degraded.pixels), low / "jpeg.png")
+        [found] = compressed_pairs(low, high, "mpeg2", default_host())
+        assert (found.pair.codec.name, found.pair.codec.severity) == ("mpeg2", None)
+
+    def test_pairs_of_another_codec(self, pair):
+        with pytest.raises(DataError, match=r"jpeg.jpg was compressed by jpeg, and prompts for mp"):
+            compressed_pairs(*pair("jpeg", ".jpg", 30), "mpeg2", default_host())
+
+    def test_a_pair_whose_clean_half_is_not_clean(self, pair):
+        low, high = pair("mpeg2", ".m2v", 20)
+        (high / "mpeg2.png").unlink()
+        (high / "mpeg2.jpg").write_bytes(default_host().codec("jpeg").encode(pixels(0, 96), 5))
+        with pytest.raises(DataError, match=r"hq.mpeg2.jpg was compressed already, by jpeg at"):
+            compressed_pairs(low, high, "mpeg2", default_host())
 
 
 class TestCache:
@@ -170,6 +211,16 @@ class TestCache:
             FeatureCache(tmp_path / "full", base, key="x", crops=crops)
         assert not list((tmp_path / "full").iterdir())
 
+    def test_what_a_killed_run_left_is_removed_a_day_later(self, base, cache, crops):
+        folder = cache.place.parent
+        now = cache.place.stat().st_mtime
+        for name, age in (("a.1.partial", 3600), ("b.2.partial", 2 * 24 * 3600)):
+            (folder / name).mkdir()
+            (folder / name / "complete").touch()
+            os.utime(folder / name, (now - age, now - age))
+        FeatureCache(folder, base, key=model_hash(base), crops=crops)
+        assert sorted(path.name for path in folder.glob("*.partial")) == ["a.1.partial"]
+
     def test_it_is_bounded(self, base, cache, crops, monkeypatch):
         monkeypatch.setattr(feature_cache, "LIMIT_BYTES", 1)
         other = FeatureCache(cache.place.parent, base, key="other weights", crops=crops)
@@ -193,6 +244,20 @@ class TestTransfer:
         transfer = Transfer(base, cache, judge, EFFORT)
         *_, last = transfer.run()
         assert judge(transfer.model).lpips.mean == pytest.approx(last.best.lpips.mean, abs=1e-6)
+
+    def test_another_judge_sees_the_best_and_changes_nothing(self, base, crops, cache, judge):
+        witness = Judge(base, crops[3:6], judge.lpips, judge.dists)
+        transfer = Transfer(base, cache, judge, EFFORT)
+        for progress in transfer.run():
+            if progress.step == 4:
+                before = {name: p.detach().clone() for name, p in transfer.learned.items()}
+                told = transfer.judge_best(witness)
+                assert all(torch.equal(before[n], p) for n, p in transfer.learned.items())
+        assert progress.step == 6
+        assert told.base.lpips == pytest.approx(witness(base).mean.lpips, abs=1e-6)
+        assert told.mean.psnr != pytest.approx(progress.best.mean.psnr, abs=1e-3)
+        final = witness(transfer.model).mean  # `run` ends with the best in the model
+        assert transfer.judge_best(witness).mean.lpips == pytest.approx(final.lpips, abs=1e-6)
 
     def test_it_stops_early_without_progress(self, base, cache, judge):
         still = replace(EFFORT, steps=100, judge_every=1, patience=2, learning_rate=0.0)
@@ -299,7 +364,7 @@ class TestJudge:
     def test_interval(self):
         gain = interval(torch.tensor([1.0, 2.0, 3.0, 4.0]))
         assert gain.mean == 2.5
-        assert gain.high - gain.mean == pytest.approx(1.96 * 1.2910 / 2, rel=1e-3)
+        assert gain.high - gain.mean == pytest.approx(3.182 * 1.2910 / 2, rel=1e-3)  # Student's t
         assert gain.mean - gain.low == pytest.approx(gain.high - gain.mean)
 
 
@@ -307,6 +372,7 @@ class TestFineTuning:
     @pytest.fixture
     def request_of(self, tmp_path, tiny_weights, lpips, monkeypatch):
         monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
+        monkeypatch.setattr(finetuning, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
 
         def build(pictures=1, side=400, **changes) -> Request:
             folder = tmp_path / f"{pictures}-{side}"
@@ -321,10 +387,12 @@ class TestFineTuning:
     def test_from_pictures_to_a_pack_that_restores(self, pictures, request_of, tmp_path):
         request = request_of(pictures)
         tuning = FineTuning(request, default_host())
-        *_, last = tuning.transfer.run()
-        save_packs([tuning.pack(last.best)], tmp_path / "p.safetensors")
+        list(tuning.transfer.run())
+        told = tuning.transfer.judge_best(tuning.witness)
+        save_packs([tuning.pack(told)], tmp_path / "p.safetensors")
         [card] = (pack.card for pack in load_packs(tmp_path / "p.safetensors"))
         assert (card.name, card.codecs, card.pictures) == ("mpeg2", ("mpeg2",), pictures)
+        assert card.lpips == told.lpips
         assert card.levels == default_host().codec("mpeg2").spec.levels
         restorer = load(request.model, device="cpu", prompts=str(tmp_path / "p.safetensors"))
         assert restorer.pack_for(CodecInfo.unknown()) == "mpeg2"
@@ -366,6 +434,20 @@ class TestFineTuning:
         (request.data / "bad.jpg").write_bytes(data)
         with pytest.raises(DataError, match=r"bad.jpg was compressed already, by jpeg at q"):
             FineTuning(request, default_host())
+
+    def test_the_crops_that_tell_are_not_those_that_choose(self, request_of):
+        tuning = FineTuning(request_of(5), default_host())
+        assert len(tuning.told) == len(tuning.judged) == 3
+        for chosen, told in zip(tuning.judged, tuning.told, strict=True):
+            assert chosen.clean.shape == told.clean.shape
+        assert any((a.clean != b.clean).any() for a, b in zip(tuning.judged, tuning.told, strict=1))
+
+    def test_colorless_pictures_are_counted(self, request_of):
+        request = request_of(5)
+        gray = np.repeat(pixels(0)[..., :1], 3, axis=2)
+        write(Picture(gray), request.data / "0.png", overwrite=True)
+        tuning = FineTuning(request, default_host())
+        assert (tuning.colorless, tuning.pictures) == (1, 5)
 
     def test_either_pictures_or_pairs(self, request_of):
         with pytest.raises(DataError, match="expected either clean pictures or pairs"):

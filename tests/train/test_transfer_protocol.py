@@ -72,6 +72,10 @@ class TestCells:
         assert len({cell.name for cell in cells}) == len(cells)
         assert {cell.seed for cell in cells[:12]} == {0}
 
+    def test_some_ways_alone(self, template):
+        cells = plan_cells(template, ["mpeg2"], [1, 4], 2, ways=("prompts",))
+        assert [(cell.way, cell.pictures) for cell in cells] == [("prompts", 1), ("prompts", 4)] * 2
+
     def test_what_is_there_is_not_made_again(self, template, tmp_path):
         path = tmp_path / f"{template.name}.json"
         made = {"cell": asdict(template), "base_hash": "ab", "kept": True}
