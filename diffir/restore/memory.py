@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import resource
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
+from diffir.errors import DeviceError
 from diffir.restore.tiling import GRID, SMALLEST_TILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from diffir.diffusion.model import RestorationModel
 
 LARGEST_TILE = 512
@@ -47,6 +51,21 @@ def choose_tile(model: RestorationModel, device: torch.device) -> int:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch or the operating system refused memory."""
     return isinstance(error, torch.OutOfMemoryError) or bool(REFUSAL.search(str(error)))
+
+
+@contextmanager
+def memory_told(hint: str) -> Iterator[None]:
+    """What is inside may run out of memory, and says so in our words.
+
+    Raises:
+        DeviceError: it did; with that hint.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        raise DeviceError("out of memory", hint=hint) from error
 
 
 def held_bytes(device: torch.device) -> int:

@@ -20,7 +20,7 @@ from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.compiling import compile_denoisers, compiler_error
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
-from diffir.restore.memory import choose_tile, is_out_of_memory
+from diffir.restore.memory import choose_tile, is_out_of_memory, memory_told
 from diffir.restore.pack_choice import PackChoice, Treatment
 from diffir.restore.pack_loading import packs_for
 from diffir.restore.prompt_packs import extend
@@ -66,7 +66,7 @@ class Restorer:
 
     Raises:
         CheckpointError: a pack was made for another model.
-        DeviceError: graphs of a device that is not CUDA.
+        DeviceError: graphs of a device that is not CUDA; a model that does not fit into memory.
     """
 
     def __init__(
@@ -89,10 +89,11 @@ class Restorer:
         every = (*packs, pack) if pack else tuple(packs)
         extended = {one.card: extend(model, one) for one in every}
         self.choice = PackChoice(packs, pack)
-        self.model, *models = (
-            m.to(device, dtype).to(memory_format=torch.channels_last)
-            for m in (model, *extended.values())
-        )
+        with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
+            self.model, *models = (
+                m.to(device, dtype).to(memory_format=torch.channels_last)
+                for m in (model, *extended.values())
+            )
         self.extended = dict(zip(extended, models, strict=True))
         compile_denoisers([self.model, *models], compiled, device)
         self.device = device

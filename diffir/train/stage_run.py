@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from diffir.degradations.diet import mix
 from diffir.errors import DataError, RecipeError
 from diffir.restore.checkpoint import save_checkpoint
+from diffir.restore.memory import memory_told
 from diffir.train.pairs import Pairs, collate
 from diffir.train.processes import Processes
 from diffir.train.stages import find_stage
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 CRITIC_LEARNING_RATE = 2e-4
 WARMUP_STEPS = 50
+LESS_AT_ONCE = (
+    "Give it less at once: a smaller --batch or --crop, --accumulate, --gradient-checkpointing, or "
+    "--precision bf16."
+)
 
 
 class StageRun:
@@ -87,7 +92,8 @@ class StageRun:
         self.model.train()
         for step, batch in enumerate(self._batches(first), start=first):
             started = time.monotonic()
-            loss = self._step(batch.to(self.accelerator.device), step)
+            with memory_told(LESS_AT_ONCE):
+                loss = self._step(batch.to(self.accelerator.device), step)
             trainer.seconds += time.monotonic() - started
             last = step + 1 == self.steps
             every = settings.judge_every

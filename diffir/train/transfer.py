@@ -23,6 +23,7 @@ import torch.nn.functional as F
 
 from diffir.errors import DataError
 from diffir.perceptual.lpips import Lpips
+from diffir.restore.memory import memory_told
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
 from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.transfer_critic import Critic
@@ -140,6 +141,7 @@ class Transfer:
         Raises:
             DataError: the loss or a score became infinite or NaN; `best` has the last good weights.
             OutputError: the state cannot be written.
+            DeviceError: a step does not fit into memory.
         """
         effort = self.effort
         saved = load_state(state_file, key=self.key) if state_file else None
@@ -157,7 +159,8 @@ class Transfer:
             share = max(step / effort.steps, spent / effort.seconds if effort.seconds else 0.0)
             for group in optimizer.param_groups:
                 group["lr"] = effort.learning_rate * _schedule(step, share)
-            value = self._step(optimizer, step)
+            with memory_told("Give it less at once: a smaller --batch, or another --device."):
+                value = self._step(optimizer, step)
             decay = min(0.99, (1 + step) / (10 + step))
             for name, parameter in self.learned.items():
                 average[name].lerp_(parameter.detach(), 1 - decay)

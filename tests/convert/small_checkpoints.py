@@ -20,6 +20,7 @@ CHANGES = (
     ("\nwidth = 24\nlearned", "\nwidth = 64\nlearned"),
     ("field = 4", "field = 32"),  # one area, as published
     ("noise_draws = 16", "noise_draws = 0"),
+    ("sample = true\n", ""),
     ("\nwidth = 8\nblocks = 2", "\nwidth = 8\nblocks = 4"),
 )
 

@@ -54,9 +54,20 @@ def test_a_drawn_latent_has_the_posteriors_deviation(theirs):
     torch.nn.init.constant_(theirs.quant_conv.bias[4:], 1.0)
     pixels = image()[:1].repeat(400, 1, 1, 1)[..., :8, :8]
     posterior = theirs.encode(2 * pixels - 1).latent_dist
-    latent = ours(KLEncoder, theirs, sample=True).encode(pixels).latent
+    latent = ours(KLEncoder, theirs, sample=True).train().encode(pixels).latent
     spread = (latent / 0.18215 - posterior.mean).std(dim=0)
     torch.testing.assert_close(spread, posterior.std[0], rtol=0.2, atol=0)
+
+
+def test_in_use_the_same_picture_gets_the_same_latent(theirs):
+    torch.nn.init.constant_(theirs.quant_conv.bias[4:], 1.0)
+    encoder = ours(KLEncoder, theirs, sample=True).eval()
+    state = torch.random.get_rng_state()
+    both = encoder.encode(image()[:1].repeat(2, 1, 1, 1)).latent
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.testing.assert_close(both[0], both[1])
+    mean = ours(KLEncoder, theirs).encode(image()).latent
+    assert (both[0] - mean[0]).abs().max() > 0.1
 
 
 def test_features_are_taken_before_the_downsamplers(theirs):

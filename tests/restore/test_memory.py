@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffir.errors import DeviceError
 from diffir.restore.memory import (
     LARGEST_TILE,
     bytes_per_pixel,
     choose_tile,
     free_bytes,
     is_out_of_memory,
+    memory_told,
     peak_bytes,
 )
 from diffir.restore.tiling import GRID, SMALLEST_TILE
@@ -69,3 +71,11 @@ def test_a_hopeless_shortage_is_told(tiny_weights):
     words = [sys.executable, str(program), str(tiny_weights), "8", "256", "256"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "DeviceError: out of memory even with tiles of 128x128 pixels" in done.stderr
+
+
+def test_it_is_told_in_our_words():
+    with pytest.raises(DeviceError, match="out of memory") as caught, memory_told("Less."):
+        torch.empty(1 << 50)
+    assert caught.value.hint == "Less."
+    with pytest.raises(RuntimeError, match="size of tensor"), memory_told("Less."):
+        torch.ones(2) + torch.ones(3)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from diffir.contracts.codec import CodecInfo
-from diffir.errors import CheckpointError, DataError, RecipeError
+from diffir.errors import CheckpointError, DataError, DeviceError, RecipeError
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
 from diffir.restore.assemble import assemble
@@ -22,6 +22,7 @@ from diffir.restore.checkpoint import load_checkpoint, read_card, save_checkpoin
 from diffir.restore.restorer import load
 from diffir.train.loop import Settings, Trainer
 from diffir.train.stage_run import StageRun
+from diffir.train.stages import AutoencoderStage
 
 pytestmark = pytest.mark.usefixtures("lpips")
 
@@ -287,3 +288,13 @@ def test_a_loss_that_explodes_is_told(tiny_recipe, settings):
     )
     with pytest.raises(DataError, match=r"the loss became (nan|inf) at step \d"):
         list(trainer.run())
+
+
+def test_a_step_that_does_not_fit_into_memory(trainer, monkeypatch):
+    def greedy(self, model, batch, step):
+        return torch.empty(1 << 50), batch.clean
+
+    monkeypatch.setattr(AutoencoderStage, "loss", greedy)
+    with pytest.raises(DeviceError, match="out of memory") as caught:
+        list(trainer(stages=("autoencoder",)).run())
+    assert "--accumulate" in caught.value.hint
