@@ -173,26 +173,30 @@ def _run(tuning: FineTuning, output: Path, *, shown: bool) -> tuple[Progress, Ve
     if not tuning.effort.full:
         with _waiting("learning to recognize the codec", shown=shown):
             tuning.prepare_recognizer()  # before the training, for an encoder may fail
+    with _waiting("judging the base model", shown=shown):
+        witness = tuning.witness
     tuning.release_pictures()
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}  {task.fields[verdict]}"),
+        TextColumn("loss {task.fields[loss]:.4f}"),
     )
     with Bar(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        row = bar.add_task("", total=tuning.effort.steps, loss=0.0, verdict="")
-        written = told = None
+        row = bar.add_task("", total=tuning.effort.steps, loss=0.0)
+        judged = written = told = None
         for now in tuning.transfer.run(_state_of(output)):
             if now.best is not None and now.best is not written:
                 written = now.best
-                told = tuning.transfer.judge_best(tuning.witness)
+                told = tuning.transfer.judge_best(witness)
                 if tuning.effort.full:
                     _write_whole(tuning, output)
                 else:
                     save_packs([tuning.pack(told)], output)
-            seen = "" if now.verdict is None else now.verdict.short
-            bar.update(row, completed=now.step, loss=now.loss, verdict=seen)
+            if now.verdict is not None and now.verdict is not judged:
+                judged = now.verdict
+                bar.console.print(f"step {now.step}: {judged.short}", highlight=False)
+            bar.update(row, completed=now.step, loss=now.loss)
     return now, told
 
 

@@ -60,7 +60,7 @@ class PackCard:
     recognition: of its codecs by pixels, where the pack can do that.
 
     Raises:
-        ValueError: a name that could lead out of the folder of packs.
+        ValueError: a name that could lead out of the folder of packs; no number of experts.
     """
 
     name: str
@@ -81,6 +81,8 @@ class PackCard:
         """Check the name: packs come from strangers."""
         if not NAME.fullmatch(self.name):
             raise ValueError(f"a pack cannot be called {self.name!r}")
+        if not isinstance(self.experts, int) or self.experts < 1:
+            raise ValueError(f"a pack cannot have {self.experts!r} experts")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -85,21 +85,26 @@ class Component:
     def find_file(self) -> Path:
         """The file that `target` names, of a recipe or of a prompt pack: it may not exist.
 
-        It lies beside the module, which may be a package, a module of one, or a single file.
+        It lies beside the module, which may be a package, a module of one, or a single file; or in
+        a folder beside it.
 
         Raises:
-            ComponentError: the module cannot be imported, or lies in no folder.
+            ComponentError: the module cannot be imported, or the target is not of that form.
         """
         module_name, _, file = self.target.partition(":")
-        try:
-            place = import_module(module_name).__file__
-        except Exception as error:  # as above
-            raise ComponentError(f"{self} fails on import: {error!r}") from error
-        if place is None or not file:
+        if not file:
             raise ComponentError(
                 f"{self}: target '{self.target}' is not of the form 'package.module:file'"
             )
-        return Path(place).with_name(file)
+        try:
+            module = import_module(module_name)
+        except Exception as error:  # as above
+            raise ComponentError(
+                f"{self} fails on import: {error!r}", hint=self.install_hint()
+            ) from error
+        if module.__file__ is not None:
+            return Path(module.__file__).parent / file
+        return Path(next(iter(module.__path__))) / file  # a folder without __init__.py
 
     def install_hint(self) -> str:
         """What to do where something that it needs is not there."""

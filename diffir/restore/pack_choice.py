@@ -41,7 +41,8 @@ class PackChoice:
     """Chooses among packs.
 
     Args:
-        packs: each serves the pictures of its codecs. always: serves every picture instead.
+        packs: each serves the pictures of its codecs; the first of several for one codec.
+        always: serves every picture instead.
 
     Raises:
         CheckpointError: a recognizer is not one of this version's.
@@ -49,7 +50,10 @@ class PackChoice:
 
     def __init__(self, packs: Sequence[PromptPack], always: PromptPack | None = None) -> None:
         self.always = None if always is None else always.card
-        self.of_codec = {codec: pack.card for pack in packs for codec in pack.card.codecs}
+        self.of_codec: dict[str, PackCard] = {}
+        for pack in packs:
+            for codec in pack.card.codecs:
+                self.of_codec.setdefault(codec, pack.card)
         self.recognizers = [(pack.card, _recognizer(pack)) for pack in packs if pack.recognizer]
 
     def by_codec(self, codec: CodecInfo) -> PackCard | None:

@@ -88,7 +88,7 @@ def load_packs(path: Path) -> tuple[PromptPack, ...]:
             hint="Is it a whole model? Give that to --model.",
         )
     try:
-        tensors = load(path.read_bytes())
+        tensors = load(_bytes(path))
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is damaged: {error}", hint="Get the file again, or make it anew."
@@ -132,9 +132,18 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _read_start(path: Path) -> bytes:
     """The JSON header of a safetensors file."""
+    start = _bytes(path, 8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else HEADER_LIMIT + 1
+    return _bytes(path, 8 + length)[8:] if length <= HEADER_LIMIT else b""
+
+
+def _bytes(path: Path, most: int = -1) -> bytes:
     if not path.is_file():
         raise CheckpointError(f"there is no prompt pack {path}", hint="Check the path.")
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else HEADER_LIMIT + 1
-        return file.read(length) if length <= HEADER_LIMIT else b""
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}", hint="Check its permissions and the disk."
+        ) from error

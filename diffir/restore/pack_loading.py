@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from diffir.errors import CheckpointError
+from diffir.errors import DiffirError
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import load_packs
 from diffir.restore.pack_store import find_pack, stored_packs
@@ -67,9 +67,9 @@ def _serving(
         try:
             packs = list(load_packs(file.path))
             for pack in packs:
-                extend(network, pack)
+                extend(network, pack, digest=digest)
             PackChoice(packs)
-        except CheckpointError as error:
+        except DiffirError as error:
             _warn(file, error.message)
         else:
             return packs

@@ -71,15 +71,23 @@ def new_parameters(extended: RestorationModel, base: RestorationModel) -> dict[s
     return {n: p for n, p in extended.named_parameters() if id(p) not in shared}
 
 
-def extend(model: RestorationModel, pack: PromptPack) -> RestorationModel:
+def extend(
+    model: RestorationModel, pack: PromptPack, *, digest: str | None = None
+) -> RestorationModel:
     """The model that serves a pack's codecs.
+
+    Args:
+        model: the base.
+        pack: made for it.
+        digest: the model's hash, where it is known already.
 
     Raises:
         CheckpointError: the pack was made for another base model.
+        RecipeError: no part of the model has prompts that can be extended.
     """
     import torch
 
-    if model_hash(model) != pack.card.base_hash:
+    if (digest or model_hash(model)) != pack.card.base_hash:
         raise CheckpointError(
             f"the prompt pack '{pack.card.name}' was made for other weights of '{pack.card.base}'",
             hint="Restore with the model that it was made for, or make it anew: "

@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 
 def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
-    """Every picture file below a folder, sorted.
+    """Every picture file below a folder, sorted; hidden files are left alone.
 
     Args:
         folder: searched recursively.
@@ -39,7 +39,11 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
     suffixes = SUFFIXES.union(also)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="Give a folder of clean pictures.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
     if not found:
         raise DataError(
             f"{folder} holds no pictures",

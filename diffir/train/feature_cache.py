@@ -20,6 +20,7 @@ import mmap
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from diffir.diffusion.model import RestorationModel
     from diffir.train.transfer_crops import Pair
 
-FORMAT = "2"
+FORMAT = "3"
 LIMIT_BYTES = 2 * 1024**3
 ABANDONED_SECONDS = 24 * 3600
 BATCH = 8
@@ -99,7 +100,8 @@ class FeatureCache:
     ) -> None:
         self.codecs = [crop.codec for crop in crops]
         if model.sampler.steps > 1:
-            key = f"{key} {model.sampler.prediction}"
+            drawn = getattr(model.encoder, "sample", False)
+            key = f"{key} {model.sampler.prediction} {drawn}"
         self.place = folder / _digest(key, crops)
         self.reused = (self.place / "complete").is_file()
         if not self.reused:
@@ -225,9 +227,10 @@ def _evict(folder: Path, *, keep: Path) -> None:
     def used(place: Path) -> float:
         return (place / "complete").stat().st_mtime
 
-    for partial in folder.glob("*.partial"):  # of runs that were killed, if nobody writes there
-        if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(partial, ignore_errors=True)
+    for partial in folder.glob("*.partial"):  # of runs that were killed
+        with suppress(FileNotFoundError):  # or that are done just now
+            if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
     places = [p for p in folder.iterdir() if (p / "complete").is_file() and p.suffix == ""]
     total = sum(size(place) for place in places)
     for place in sorted(places, key=used):

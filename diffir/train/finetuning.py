@@ -31,8 +31,8 @@ from diffir.train.feature_cache import FeatureCache
 from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
+    GRID,
     CleanPicture,
-    CompressedPicture,
     Pair,
     clean_pictures,
     compressed_pairs,
@@ -139,16 +139,17 @@ class FineTuning:
         self.cache = FeatureCache(
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
-        self.judged = judged_crops(held, self.effort.seed)
-        # What has chosen the best of a run flatters it: what is told of it comes from other crops.
-        self.told = judged_crops(held, self.effort.seed, draw=1)
+        # What has chosen the best of a run flatters it: what is told of it comes from elsewhere.
+        choosing, telling = zip(*(_halved(source) for source in held), strict=True)
+        self.judged = judged_crops(choosing, self.effort.seed)
+        self.told = judged_crops(telling, self.effort.seed)
         device = next(self.base.parameters()).device
         judge = Judge(self.base, self.judged, Lpips("alex").to(device), Dists().to(device))
         self.transfer = Transfer(self.base, self.cache, judge, self.effort)
 
     @cached_property
     def witness(self) -> Judge:
-        """Judges on held-out crops that choose nothing."""
+        """Judges on parts of the held-out pictures that choose nothing."""
         judge = self.transfer.judge
         return Judge(self.base, self.told, judge.lpips, judge.dists)
 
@@ -237,14 +238,22 @@ class FineTuning:
         return list(compressed_pairs(*request.pairs, request.codec, host))
 
 
-def judged_crops(held: Sequence[PairSource], seed: int, *, draw: int = 0) -> list[Pair]:
+def judged_crops(held: Sequence[PairSource], seed: int) -> list[Pair]:
     """Crops to judge on: one of each picture, or more where there are less than `JUDGED_CROPS`.
 
-    Another `draw` has others of the same pictures.
+    Of a small picture they are smaller; what was drawn twice is there once.
     """
-    rng = np.random.default_rng(seed + 1 if draw == 0 else (seed, 3, draw))
+    rng = np.random.default_rng(seed + 1)
     count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
-    return [source.draw(rng, JUDGED_SIDE) for source in held for _ in range(count)]
+    found: list[Pair] = []
+    for source in held:
+        side, distinct = min(JUDGED_SIDE, *_pixels(source).shape[:2]), dict[bytes, Pair]()
+        for _ in range(4 * count):
+            if len(distinct) < count:
+                pair = source.draw(rng, side)
+                distinct.setdefault(pair.clean.tobytes(), pair)
+        found += distinct.values()
+    return found
 
 
 def _split(sources: Sequence[PairSource]) -> tuple[list[PairSource], list[PairSource]]:
@@ -258,32 +267,35 @@ def _split(sources: Sequence[PairSource]) -> tuple[list[PairSource], list[PairSo
 
 def _cut(source: PairSource) -> tuple[PairSource, PairSource]:
     """A picture's left three quarters, and its right quarter."""
-    if isinstance(source, CleanPicture):
-        left, right = _columns(source.pixels)
-        return CleanPicture(left, source.degradation), CleanPicture(right, source.degradation)
-    clean, degraded = _columns(source.pair.clean), _columns(source.pair.degraded)
-    codec = source.pair.codec
-    return (
-        CompressedPicture(clean[0], degraded[0], codec),
-        CompressedPicture(clean[1], degraded[1], codec),
-    )
-
-
-def _is_gray(source: PairSource) -> bool:
-    pixels = source.pixels if isinstance(source, CleanPicture) else source.pair.clean
-    return bool((pixels == pixels[..., :1]).all())
-
-
-def _columns(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    border = pixels.shape[1] * 3 // 4 // 8 * 8
-    if min(border, pixels.shape[1] - border, pixels.shape[0]) < SIDE:
+    rows, columns = _pixels(source).shape[:2]
+    border = columns * 3 // 4 // GRID * GRID
+    if min(border, columns - border, rows) < SIDE:
         raise DataError(
-            f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels is too small to learn from "
-            "and to judge on",
+            f"a picture of {columns}x{rows} pixels is too small to learn from and to judge on",
             hint=f"Give {ENOUGH_TO_HOLD_OUT} pictures or more, or larger ones "
             f"(at least {4 * SIDE} pixels wide).",
         )
-    return pixels[:, :border], pixels[:, border:]
+    return source.part(columns=slice(border)), source.part(columns=slice(border, None))
+
+
+def _halved(source: PairSource) -> tuple[PairSource, PairSource]:
+    """The halves of a picture, or, of one that is too small for that, the whole twice."""
+    rows, columns = _pixels(source).shape[:2]
+    border = max(rows, columns) // 2 // GRID * GRID
+    if border < SIDE:
+        return source, source
+    if rows > columns:
+        return source.part(rows=slice(border)), source.part(rows=slice(border, None))
+    return source.part(columns=slice(border)), source.part(columns=slice(border, None))
+
+
+def _pixels(source: PairSource) -> np.ndarray:
+    return source.pixels if isinstance(source, CleanPicture) else source.pair.clean
+
+
+def _is_gray(source: PairSource) -> bool:
+    pixels = _pixels(source)
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _defaults(pictures: int) -> tuple[int, int]:

@@ -50,7 +50,8 @@ class Settings:
     checkpointing: compute activations anew on the way back, where a part can: less memory, a third
     more time.
     accumulate: a step's crops go through the model in so many parts, one after the other: less
-    memory, and the same step but for what a loss compares within a batch.
+    memory. Where a loss draws noise it is drawn in another order, and where one compares crops with
+    each other, as the price on idle experts does, it compares those of a part.
     """
 
     data: Path

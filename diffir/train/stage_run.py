@@ -166,7 +166,8 @@ class StageRun:
         if not self.processes.is_first:
             return
         lpips = self.trainer.lpips.to(self.accelerator.device)
-        self.trainer.judgement = self.trainer.held_out.judge(self.average, lpips)
+        with memory_told("Use --judge-every with a large number, or another --device."):
+            self.trainer.judgement = self.trainer.held_out.judge(self.average, lpips)
 
     def _log(self, step: int, loss: float) -> None:
         if not self.processes.is_first:

@@ -150,10 +150,12 @@ class Transfer:
         average, self.best = state.tensors["average"], state.tensors.get("best", {})
         optimizer = self._optimizer(state)
         started, verdict = time.monotonic() - state.seconds, state.best
-        if state.step == effort.steps or state.waited >= effort.patience:
+        over = effort.seconds is not None and state.seconds > effort.seconds
+        if over or state.step == effort.steps or state.waited >= effort.patience:
             # It was over, and killed before somebody had written what came of it.
             yield Progress(state.step, math.nan, state.seconds, verdict, state.best)
-        steps = range(state.step, effort.steps if state.waited < effort.patience else state.step)
+        ended = over or state.waited >= effort.patience
+        steps = range(state.step, state.step if ended else effort.steps)
         for step in steps:
             spent = time.monotonic() - started
             share = max(step / effort.steps, spent / effort.seconds if effort.seconds else 0.0)
@@ -178,7 +180,9 @@ class Transfer:
                     state.step, state.seconds = step + 1, time.monotonic() - started
                     state.tensors = self._tensors(optimizer, average)
                     save_state(state, state_file)
-            yield Progress(step + 1, value, time.monotonic() - started, verdict, state.best)
+            now = time.monotonic()
+            yield Progress(step + 1, value, now - started, verdict, state.best)
+            started += time.monotonic() - now  # what others do meanwhile is not training
             if last or state.waited >= effort.patience:
                 break
         self.keep_best()
@@ -282,7 +286,8 @@ class Transfer:
         """Judge such weights, and leave the model with those that it has."""
         current = {name: p.detach().clone() for name, p in self.learned.items()}
         self._put(weights)
-        verdict = judge(self.model)
+        with memory_told("Use another --device, or close other programs."):
+            verdict = judge(self.model)
         self._put(current)
         return verdict
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 GRID = 8
+WHOLE = slice(None)
 REGION = 256
 CROPS_PER_REGION = 8
 SMALLEST_SIDE = 64
@@ -56,6 +57,10 @@ class CleanPicture:
         degraded = self.degradation.degrade(Picture(clean), rng)
         return Pair(clean, np.asarray(degraded.pixels, np.uint8), degraded.codec)
 
+    def part(self, rows: slice = WHOLE, columns: slice = WHOLE) -> CleanPicture:
+        """Some of its rows and columns."""
+        return CleanPicture(self.pixels[rows, columns], self.degradation)
+
 
 class CompressedPicture:
     """A pair that was compressed already."""
@@ -69,6 +74,11 @@ class CompressedPicture:
         region = _region(both, rng, side)
         clean, degraded = (np.ascontiguousarray(half) for half in np.split(region, 2, axis=2))
         return Pair(clean, degraded, self.pair.codec)
+
+    def part(self, rows: slice = WHOLE, columns: slice = WHOLE) -> CompressedPicture:
+        """Some of its rows and columns; borders on the block grid."""
+        at = (rows, columns)
+        return CompressedPicture(self.pair.clean[at], self.pair.degraded[at], self.pair.codec)
 
 
 PairSource = CleanPicture | CompressedPicture
@@ -85,21 +95,18 @@ def clean_pictures(paths: Sequence[Path], degradation: Degradation) -> list[Clea
 
 
 def compressed_pairs(low: Path, high: Path, codec: str, host: Host) -> list[CompressedPicture]:
-    """Read pairs: files of `low` and of `high` that have one name, whatever the suffix.
+    """Read pairs: files of `low` and of `high` at one place below them, whatever the suffix.
 
     What the files of `low` say of `codec` is what the model is told; pixels in a lossless file are
     taken to be its work.
 
     Raises:
-        DataError: no pair; a file without its other half; sizes that differ; a tiny picture; a
-            file of another codec; a clean half that was compressed hard.
+        DataError: no pair; a file without its other half, or with two; sizes that differ; a tiny
+            picture; a file of another codec; a clean half that was compressed hard.
         PictureError: a file cannot be read.
     """
     suffixes = host.codec(codec).spec.suffixes
-    halves = [
-        {path.stem: path for path in find_pictures(folder, also)}
-        for folder, also in ((low, suffixes), (high, ()))
-    ]
+    halves = [_by_place(folder, also) for folder, also in ((low, suffixes), (high, ()))]
     alone = sorted(halves[0].keys() ^ halves[1].keys())
     if alone or not halves[0]:
         raise DataError(
@@ -164,6 +171,20 @@ def _region(pixels: Pixels, rng: np.random.Generator, side: int) -> Pixels:
 def _corner(shape: tuple[int, ...], rng: np.random.Generator, side: int) -> tuple[int, int]:
     top, left = (int(rng.integers(max(0, s - side) // GRID + 1)) * GRID for s in shape[:2])
     return top, left
+
+
+def _by_place(folder: Path, also: Sequence[str]) -> dict[str, Path]:
+    """Files by where they lie in a folder, without their suffixes."""
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder, also):
+        place = path.relative_to(folder).with_suffix("").as_posix()
+        if place in found:
+            raise DataError(
+                f"{found[place]} and {path} have one name",
+                hint="A pair is two files; leave the third out.",
+            )
+        found[place] = path
+    return found
 
 
 def _told(picture: Picture, path: Path, codec: str) -> CodecInfo:

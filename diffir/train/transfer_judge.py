@@ -74,7 +74,7 @@ class Verdict:
         """For a line of a terminal."""
         mean, base, seen = self.mean, self.base, self.input
         return (
-            f"LPIPS {mean.lpips:.4f} (base {base.lpips:.4f}, input {seen.lpips:.4f})  "
+            f"LPIPS {mean.lpips:.4f} (base {base.lpips:.4f}, input {seen.lpips:.4f}), "
             f"PSNR {mean.psnr:.2f} ({base.psnr:.2f}, {seen.psnr:.2f})"
         )
 

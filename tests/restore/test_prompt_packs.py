@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack, Recognition
 from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
 from diffir.host.manager import build_host, default_host
 from diffir.restore import pack_store
+from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
     distance,
@@ -373,6 +375,25 @@ class TestStore:
         with pytest.raises(CheckpointError, match="is damaged"):
             load(tiny_weights, device="cpu", prompts="wavelets")
 
+    def test_one_that_cannot_be_read(self, file, monkeypatch):
+        def refuse(self, *words):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", refuse)
+        with pytest.raises(CheckpointError, match="cannot be read: Permission denied"):
+            load_packs(file)
+
+    def test_the_first_pack_for_a_codec_serves_it(self, base):
+        first, other = make_pack(base), make_pack(base, name="b", codecs=("jpeg2000", "mpeg2"))
+        choice = PackChoice([first, other])
+        assert choice.by_codec(JPEG2000) == first.card
+        assert choice.by_codec(CodecInfo(name="mpeg2")) == other.card
+
+    @pytest.mark.parametrize("experts", [0, "2"])
+    def test_a_card_whose_experts_cannot_be(self, base, experts):
+        with pytest.raises(ValueError, match=r"a pack cannot have .* experts"):
+            replace(make_pack(base).card, experts=experts)
+
     def test_a_pack_of_earlier_weights_is_told(self, base, folder, tiny_weights, caplog):
         pack = make_pack(base)
         stale = replace(pack.card, base_hash="0" * 64)
@@ -427,6 +448,20 @@ class TestPluginPacks:
         assert restorer.pack_for(JPEG2000) == "wavelets"
         plain = load(tiny_weights, device="cpu", host=host, prompts="none")
         np.testing.assert_array_equal(restored(plain, JPEG), restored(restorer, JPEG))
+
+    def test_in_a_folder_beside_the_module(self, host_of, tmp_path):
+        host = host_of("diffir_plugin_bringer:packs/pack.safetensors")
+        (tmp_path / "packs").mkdir()
+        (tmp_path / "pack.safetensors").rename(tmp_path / "packs" / "pack.safetensors")
+        [stored] = pack_store.stored_packs(host)
+        assert (stored.error, len(stored.cards)) == (None, 1)
+
+    def test_in_a_package_without_init(self, host_of, tmp_path, monkeypatch):
+        (tmp_path / "bare_folder").mkdir()
+        (tmp_path / "pack.safetensors").rename(tmp_path / "bare_folder" / "pack.safetensors")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        [stored] = pack_store.stored_packs(host_of("bare_folder:pack.safetensors"))
+        assert stored.error is None
 
     def test_an_installed_one_comes_first(self, host_of, base, tiny_weights, tmp_path):
         host = host_of("diffir_plugin_bringer:pack.safetensors")

@@ -31,6 +31,8 @@ def main() -> None:
         save_minutes=0,
     )
     for now in Trainer(load_recipe(recipe, host), host, settings).run():
+        sys.stdout.write(f"step {now.step}\n")
+        sys.stdout.flush()
         if last and now.step == int(last[0]):
             os._exit(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,9 +39,12 @@ def train(photos, lpips, tmp_path):
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
         }
-        done = subprocess.run([*start, *words], env=variables, capture_output=True, text=True)
+        done = subprocess.run(
+            [*start, *words], env=variables, capture_output=True, text=True, timeout=400
+        )
         # Of two that are killed, the one that still listens to the other fails in its own way.
         assert last or done.returncode == 0, done.stderr
+        run.steps = re.findall(r"step (\d)", done.stdout)
         return tmp_path / name
 
     return run
@@ -67,6 +71,7 @@ def test_two_processes_that_were_killed_go_on_together(train, tiny_toml):
     killed = train("killed", tiny_toml, "faithful", processes=2, batch=1, last=["1"])
     assert '"step": 1' in (killed / "state" / "position.json").read_text()
     train("killed", tiny_toml, "faithful", processes=2, batch=1)
+    assert sorted(train.steps) == ["2", "2", "3", "3"]  # of both, and not the first again
     assert distance(killed, straight) == 0
     assert (killed / "model.safetensors").read_bytes()[-1000:] == (
         straight / "model.safetensors"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -72,6 +73,18 @@ EFFORT = Effort(steps=6, batch=2, judge_every=3)
 
 def pixels(seed: int, side: int = 300) -> np.ndarray:
     return synthetic_picture(side, np.random.default_rng(seed))
+
+
+def place_of(crop: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
+    """Where in a picture a crop on the grid of 8 pixels comes from."""
+    rows, columns = crop.shape[:2]
+    [found] = [
+        (top, left)
+        for top in range(0, whole.shape[0] - rows + 1, 8)
+        for left in range(0, whole.shape[1] - columns + 1, 8)
+        if (whole[top : top + rows, left : left + columns] == crop).all()
+    ]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +180,21 @@ class TestCrops:
         assert found.pair.codec.name == "mpeg2"
         assert found.pair.codec.severity > 0
         assert (found.pair.clean != found.pair.degraded).any()
+
+    def test_pairs_in_folders_below_and_hidden_files(self, pair):
+        low, high = pair("mpeg2", ".m2v", 20)
+        for folder, suffix in ((low, ".m2v"), (high, ".png")):
+            (folder / "more").mkdir()
+            data = (folder / f"mpeg2{suffix}").read_bytes()
+            (folder / "more" / f"mpeg2{suffix}").write_bytes(data)
+        (low / "._mpeg2.png").write_bytes(b"what macOS leaves")
+        assert len(compressed_pairs(low, high, "mpeg2", default_host())) == 2
+
+    def test_two_files_of_one_name(self, pair):
+        low, high = pair("mpeg2", ".m2v", 20)
+        write(Picture(pixels(0, 96)), low / "mpeg2.png")
+        with pytest.raises(DataError, match=r"mpeg2.m2v and .*mpeg2.png have one name"):
+            compressed_pairs(low, high, "mpeg2", default_host())
 
     def test_pairs_of_pixels_are_taken_to_be_of_the_codec(self, pair):
         low, high = pair("jpeg", ".jpg", 30)
@@ -297,6 +325,22 @@ class TestTransfer:
         assert told.best == progress.best
         assert all(torch.equal(resumed.best[name], value) for name, value in killed.best.items())
         assert not (tmp_path / "state").exists()
+
+    def test_a_budget_that_was_over_stays_over(self, base, cache, judge, tmp_path):
+        hurried = replace(EFFORT, steps=1000, seconds=0.01)
+        killed = Transfer(base, cache, judge, hurried)
+        for progress in killed.run(tmp_path / "state"):
+            if progress.best is not None:
+                break
+        [told] = Transfer(base, cache, judge, hurried).run(tmp_path / "state")
+        assert (told.step, told.best) == (progress.step, progress.best)
+
+    def test_what_others_do_between_steps_is_not_counted(self, base, cache, judge, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        for progress in Transfer(base, cache, judge, replace(EFFORT, steps=3)).run():
+            assert progress.seconds == 0
+            now[0] += 1000
 
     def test_the_state_of_another_run_is_not_taken(self, base, cache, judge, tmp_path):
         for progress in Transfer(base, cache, judge, EFFORT).run(tmp_path / "state"):
@@ -438,9 +482,24 @@ class TestFineTuning:
     def test_the_crops_that_tell_are_not_those_that_choose(self, request_of):
         tuning = FineTuning(request_of(5), default_host())
         assert len(tuning.told) == len(tuning.judged) == 3
-        for chosen, told in zip(tuning.judged, tuning.told, strict=True):
-            assert chosen.clean.shape == told.clean.shape
-        assert any((a.clean != b.clean).any() for a, b in zip(tuning.judged, tuning.told, strict=1))
+        whole = tuning.sources[0].pixels  # the first is held out, and halved
+        places = [
+            [place_of(crop.clean, whole) for crop in crops]
+            for crops in (tuning.judged, tuning.told)
+        ]
+        assert all(left + 192 <= 200 for _, left in places[0])
+        assert all(left >= 200 for _, left in places[1])
+
+    def test_of_a_small_picture_each_crop_counts_once(self, request_of, monkeypatch):
+        monkeypatch.setattr(finetuning, "JUDGED_CROPS", 12)
+        tuning = FineTuning(request_of(5, side=192), default_host())
+        for crops in (tuning.judged, tuning.told):
+            assert 2 <= len(crops) <= 12
+            assert len({crop.clean.tobytes() for crop in crops}) == len(crops)
+            assert {crop.clean.shape for crop in crops} == {(96, 96, 3)}
+        assert not {c.clean.tobytes() for c in tuning.judged} & {
+            c.clean.tobytes() for c in tuning.told
+        }
 
     def test_colorless_pictures_are_counted(self, request_of):
         request = request_of(5)
