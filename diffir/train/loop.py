@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from diffir.degradations.diet import mix
 from diffir.errors import CheckpointError, DataError, RecipeError
 from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
@@ -94,6 +95,7 @@ class Trainer:
 
     Raises:
         DataError: the folder does not serve. RecipeError: no such stage, no degradations.
+        UnknownComponentError: a codec of the recipe's is not there.
         CheckpointError: `weights` are not the recipe's; those of LPIPS have not been fetched.
     """
 
@@ -110,6 +112,7 @@ class Trainer:
                 f"recipe '{recipe.name}' says no degradations to train on",
                 hint="Add rows to [training] degradations.",
             )
+        mix(recipe.training.degradations, host)  # a codec of a plugin that is not there: told now
         self.recipe, self.host, self.settings, self.memory = recipe, host, settings, memory
         names = settings.stages or tuple(stage.name for stage in recipe.training.stages)
         self.plan = [_override(recipe.training.stage(name), settings) for name in names]

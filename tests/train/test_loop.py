@@ -14,7 +14,13 @@ import torch
 from safetensors.torch import load_file
 
 from diffir.contracts.codec import CodecInfo
-from diffir.errors import CheckpointError, DataError, DeviceError, RecipeError
+from diffir.errors import (
+    CheckpointError,
+    DataError,
+    DeviceError,
+    RecipeError,
+    UnknownComponentError,
+)
 from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
 from diffir.restore.assemble import assemble
@@ -260,6 +266,12 @@ class TestRefusedBeforeAnyWork:
         text = tiny_recipe.text.partition("[training]")[0]
         with pytest.raises(RecipeError, match="says no degradations to train on"):
             Trainer(parse_recipe(text, origin="x.toml"), default_host(), settings)
+
+    def test_a_codec_that_is_not_installed(self, tiny_recipe, trainer, tmp_path):
+        text = tiny_recipe.text.replace('codec = "webp"', 'codec = "of-a-plugin"')
+        with pytest.raises(UnknownComponentError, match="no codec called 'of-a-plugin'"):
+            trainer(parse_recipe(text, origin="x.toml"), output=tmp_path / "never")
+        assert not (tmp_path / "never").exists()
 
     def test_a_stage_that_the_recipe_lacks(self, trainer):
         with pytest.raises(RecipeError, match="the recipe has no stage 'poor'"):
