@@ -49,8 +49,8 @@ def finetune_prompts(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Crops per step; without it 2, or 8.")
     ] = None,
-    experts: Annotated[int, typer.Option(min=1, help="New experts in each pool.")] = 2,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 2e-3,
+    experts: Annotated[int, typer.Option(min=1, help="New experts in each place.")] = 1,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 1e-3,
     judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

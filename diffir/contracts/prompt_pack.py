@@ -129,6 +129,7 @@ class Transferable(Protocol):
         """Return a module to stand in this one's place.
 
         It holds this one, unchanged, as a submodule, and gives the same results until it is
-        trained. Its own parameters, and no others, require gradients.
+        trained. Its own parameters, and no others, require gradients. Or return this one itself,
+        where nothing is to be learned.
         """
         ...

@@ -22,7 +22,7 @@ from diffir.contracts.interfaces import Encoded
 from diffir.diffusion.layers import stack, upsample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 GRID = 8
 """Pixels per latent position, on each axis."""
@@ -85,13 +85,19 @@ class DecoderLevels(nn.Module):
         widths: channels at 1/2, 1/4 and 1/8 of the picture's size, as in the encoder.
         blocks: residual blocks per level, in the order of the widths; one number means all levels.
         latent_channels: channels of the latent.
+        finer: makes a level that is not the coarsest, of so many channels and blocks.
 
     Raises:
         ValueError: `blocks` are not one per width.
     """
 
     def __init__(
-        self, *, widths: Sequence[int], blocks: int | Sequence[int], latent_channels: int
+        self,
+        *,
+        widths: Sequence[int],
+        blocks: int | Sequence[int],
+        latent_channels: int,
+        finer: Callable[[int, int], nn.Module] = stack,
     ) -> None:
         super().__init__()
         coarse_first = list(reversed(widths))
@@ -100,7 +106,8 @@ class DecoderLevels(nn.Module):
             raise ValueError(f"blocks: expected one per width, {len(widths)}, got {len(depths)}")
         self.from_latent = nn.Conv2d(latent_channels, coarse_first[0], 3, padding=1)
         self.levels = nn.ModuleList(
-            stack(width, depth) for width, depth in zip(coarse_first, depths, strict=True)
+            (finer if level else stack)(width, depth)
+            for level, (width, depth) in enumerate(zip(coarse_first, depths, strict=True))
         )
         self.ups = nn.ModuleList(
             upsample(coarse, fine) for coarse, fine in itertools.pairwise(coarse_first)

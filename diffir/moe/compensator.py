@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from diffir.contracts.interfaces import Decoded, Encoded, Routing
 from diffir.diffusion.autoencoder import DecoderLevels
 from diffir.moe.detail import DetailLevels
+from diffir.moe.prompted_level import PromptedLevel
 from diffir.moe.simpler_prompts import map_prompts
 
 if TYPE_CHECKING:
@@ -90,13 +91,16 @@ class CompensatedDecoder(nn.Module):
             experts=experts,
             top_k=top_k,
         )
-        self.trunk = DecoderLevels(widths=widths, blocks=blocks, latent_channels=latent_channels)
+        level = partial(PromptedLevel, degradation_width=degradation_width)
+        self.trunk = DecoderLevels(
+            widths=widths, blocks=blocks, latent_channels=latent_channels, finer=level
+        )
         self.prompts = nn.ModuleList(prompts(width) for width in reversed(widths))
         self.fusions = nn.ModuleList(Fusion(width) for width in reversed(widths[:-1]))
         self.faithful_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.latent_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.detail = DetailLevels(
-            widths=list(reversed(widths[:-1])), blocks=detail_blocks, prompts=prompts
+            widths=list(reversed(widths[:-1])), blocks=detail_blocks, prompts=prompts, level=level
         )
         nn.init.normal_(self.faithful_head.weight, std=1e-3)
 
@@ -133,5 +137,5 @@ class CompensatedDecoder(nn.Module):
             x = self.trunk.ups[index](maps[-1])
             if features is not None:
                 x = fusion(self.prompts[1 + index](features[-2 - index], degradation), x)
-            maps.append(self.trunk.levels[1 + index](x))
+            maps.append(self.trunk.levels[1 + index](x, degradation))
         return maps

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffir.diffusion.layers import stack, upsample
+from diffir.diffusion.layers import upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,14 +31,20 @@ class DetailLevels(nn.Module):
         widths: channels of the maps, coarsest first.
         blocks: residual blocks per level.
         prompts: makes the expert prompts of a map of so many channels.
+        level: makes a level of so many channels and blocks.
     """
 
     def __init__(
-        self, *, widths: Sequence[int], blocks: int, prompts: Callable[[int], nn.Module]
+        self,
+        *,
+        widths: Sequence[int],
+        blocks: int,
+        prompts: Callable[[int], nn.Module],
+        level: Callable[[int, int], nn.Module],
     ) -> None:
         super().__init__()
         self.prompts = nn.ModuleList(prompts(width) for width in widths)
-        self.levels = nn.ModuleList(stack(width, blocks) for width in widths)
+        self.levels = nn.ModuleList(level(width, blocks) for width in widths)
         self.ups = nn.ModuleList(upsample(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Conv2d(widths[-1], 12, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
@@ -54,7 +60,8 @@ class DetailLevels(nn.Module):
         x: Tensor | None = None
         for index, (prompts, level) in enumerate(zip(self.prompts, self.levels, strict=True)):
             seen = prompts(maps[index].detach(), degradation)
-            x = level(seen if x is None else seen + self.ups[index - 1](x))
+            seen = seen if x is None else seen + self.ups[index - 1](x)
+            x = level(seen, degradation)
         detail = F.pad(F.pixel_shuffle(self.head(x), 2), (2, 2, 2, 2), mode="replicate")
         taps = cast("Tensor", self.taps)
         across = F.conv2d(detail, taps, groups=3)

@@ -22,10 +22,12 @@ class PromptPool(nn.Module):
         width: token width D.
         experts: number of prompts N.
         top_k: how many take part at each token, K <= N.
+        extensible: whether a codec that comes later may have experts here.
     """
 
-    def __init__(self, width: int, *, experts: int, top_k: int) -> None:
+    def __init__(self, width: int, *, experts: int, top_k: int, extensible: bool = True) -> None:
         super().__init__()
+        self.extensible = extensible
         self.prompts = nn.Parameter(torch.empty(experts, width, width).uniform_(-0.5, 0.5))
         self.gate = NoisyTopK(width, experts=experts, top_k=top_k)
 
@@ -44,7 +46,7 @@ class PromptPool(nn.Module):
 
     def with_new_experts(self, count: int) -> nn.Module:
         """See `diffir.contracts.prompt_pack.Transferable`."""
-        return TransferredPool(self, count)
+        return TransferredPool(self, count) if self.extensible else self
 
 
 class TransferredPool(nn.Module):

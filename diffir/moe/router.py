@@ -42,6 +42,8 @@ class MoERouter(nn.Module):
         mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
         prior: whether gates see codec and severity. Without it they see the tokens alone, and the
             decoder's gates the mean of the finest level's.
+        extensible: whether the pack of a codec that comes later has experts in the pools. In a
+            decoder with expert prompts of its own the same numbers teach more: docs/experiments.md.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class MoERouter(nn.Module):
         blocks: int = 1,
         mixture: str = "moe",
         prior: bool = True,
+        extensible: bool = False,
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
@@ -64,7 +67,8 @@ class MoERouter(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(levels))
         self.pools = nn.ModuleList(
-            token_prompts(mixture, width, experts=experts, top_k=top_k) for _ in range(levels)
+            token_prompts(mixture, width, experts=experts, top_k=top_k, extensible=extensible)
+            for _ in range(levels)
         )
         self.downs = nn.ModuleList(
             nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(levels - 1)

@@ -87,14 +87,16 @@ class MapPrompts(nn.Module):
         return x + changed if self.added else changed
 
 
-def token_prompts(mixture: str, width: int, *, experts: int, top_k: int) -> nn.Module:
+def token_prompts(
+    mixture: str, width: int, *, experts: int, top_k: int, extensible: bool = True
+) -> nn.Module:
     """The prompts of one level of the pyramid, over tokens of width D.
 
     Raises:
         ValueError: no such mixture.
     """
     makers: dict[str, Callable[[], nn.Module]] = {
-        "moe": lambda: PromptPool(width, experts=experts, top_k=top_k),
+        "moe": lambda: PromptPool(width, experts=experts, top_k=top_k, extensible=extensible),
         "multiple": lambda: MultiplePrompts(width, width, experts),
         "single": lambda: SinglePrompt(width),
         "none": NoPrompt,

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 RICH_L1_WEIGHT = 0.5
 LPIPS_WEIGHTS = {"alex": 0.3, "vgg": 0.3}
 WARMUP_STEPS = 20
-SCRATCH_DEVIATION = 0.02
+SCRATCH_DEVIATION = 0.01
+"""As prompts on maps of the decoder begin in a model."""
 CROPS, MANY_CROPS = 2, 8
 """Per step. A hundred thousand numbers need fewer to find their way than twelve million do, unless
 each crop has a timestep of its own."""
@@ -64,11 +65,11 @@ class Effort:
 
     steps: int
     batch: int | None = None
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     seconds: float | None = None
     judge_every: int = 200
     patience: int = 5
-    experts: int = 2
+    experts: int = 1
     seed: int = 0
     full: bool = False
     critic: bool = False
@@ -115,7 +116,7 @@ class Transfer:
             self.learned = new_parameters(self.model, base)
         if effort.scratch:
             for name, parameter in self.learned.items():
-                if name.endswith("new.prompts"):
+                if name.endswith(".prompts"):
                     torch.nn.init.normal_(parameter, std=SCRATCH_DEVIATION)
         self.model.eval()  # a gate that draws noise would not be the one that is used
         self.critic = Critic(self.device) if effort.critic else None

@@ -114,7 +114,7 @@ def _request(cell: Cell) -> Request:
         seconds=cell.seconds,
         seed=cell.seed,
         # A finished model goes on below the 5e-4 that its last stages began with.
-        learning_rate=2e-4 if cell.way == "full" else 2e-3,
+        learning_rate=2e-4 if cell.way == "full" else 1e-3,
         full=cell.way == "full",
         scratch=cell.way == "scratch",
         judge_every=100,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from diffir.moe.detail import HALF_BAND, DetailLevels
 from diffir.moe.feature_prompts import FeaturePrompts
+from diffir.moe.prompted_level import PromptedLevel
 
 
 @pytest.fixture
@@ -17,7 +20,8 @@ def detail() -> DetailLevels:
     def prompts(width):
         return FeaturePrompts(width, degradation_width=4, experts=3, top_k=2)
 
-    levels = DetailLevels(widths=[8, 6], blocks=1, prompts=prompts)
+    level = partial(PromptedLevel, degradation_width=4)
+    levels = DetailLevels(widths=[8, 6], blocks=1, prompts=prompts, level=level)
     torch.nn.init.normal_(levels.head.weight)  # a head that would love to draw patterns
     return levels.eval()
 

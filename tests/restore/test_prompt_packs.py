@@ -14,7 +14,9 @@ from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack, Recognition
 from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
 from diffir.host.manager import build_host, default_host
+from diffir.recipes.recipe import parse_recipe
 from diffir.restore import pack_store
+from diffir.restore.assemble import assemble
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
@@ -87,11 +89,22 @@ class TestNewExperts:
         shared = {id(p) for p in base.parameters()}
         assert sum(id(p) in shared for p in extended.parameters()) == len(shared)
 
-    def test_every_pool_and_the_prior_gets_some(self, base):
+    def test_every_map_and_level_of_the_decoder_and_the_prior_gets_some(self, base):
         names = new_parameters(with_new_experts(base, 1), base)
-        pools = {name.rpartition(".new.")[0] for name in names if ".new." in name}
-        assert len(pools) == len(base.router.pools) + 3 + 2
+        places = {name.partition(".new.")[0] for name in names if ".new." in name}
+        assert places == {
+            *(f"decoder.prompts.{index}" for index in range(3)),
+            *(f"decoder.detail.prompts.{index}" for index in range(2)),
+            *(f"decoder.trunk.levels.{index}" for index in (1, 2)),  # the coarsest: the prior's
+            *(f"decoder.detail.levels.{index}" for index in range(2)),
+        }
         assert "router.prior.shift" in names
+
+    def test_pools_of_a_router_that_says_so_get_some(self, tiny_recipe):
+        text = tiny_recipe.text.replace('use = "moe"', 'use = "moe"\nextensible = true')
+        base = assemble(parse_recipe(text, origin="extensible"), default_host())
+        names = new_parameters(with_new_experts(base, 1), base)
+        assert {f"router.pools.{index}.new.prompts" for index in range(3)} <= set(names)
 
     def test_a_step_moves_nothing_else(self, base):
         image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -127,7 +140,7 @@ class TestFiles:
 
     def test_other_prompts_are_at_a_distance(self, base):
         apart = distance(make_pack(base), make_pack(base, seed=1))
-        assert all(1 < value < 2 for value in apart.values())
+        assert all(0.5 < value < 2 for value in apart.values())
 
     def test_not_a_pack(self, base, tmp_path):
         missing, garbage, model = (tmp_path / f"{n}.safetensors" for n in ("a", "b", "c"))

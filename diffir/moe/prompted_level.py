@@ -1,0 +1,63 @@
+"""A level of the decoder in which a codec that comes later finds a place for prompts.
+
+    block -> x + x P -> block -> x + x P -> ...     P: the later codec's, mixed per picture
+
+The model's own prompts stand where maps meet. A pack has one behind every residual block as well:
+there a matrix over channels steers each 3x3 convolution after it, and less than a hundredth of the
+model's numbers teach a codec more than twice as many where maps meet do.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from diffir.diffusion.layers import ResidualBlock
+from diffir.moe.feature_prompts import apply_matrices, mix_matrices
+from diffir.moe.gate import NewExperts
+
+
+class PromptedLevel(nn.ModuleList):
+    """Residual blocks one after the other, without prompts of their own.
+
+    Args:
+        channels: channels C of the map. blocks: how many.
+        degradation_width: width D of the degradation embedding that a later codec's strengths see.
+    """
+
+    def __init__(self, channels: int, blocks: int, *, degradation_width: int) -> None:
+        super().__init__(ResidualBlock(channels) for _ in range(blocks))
+        self.channels, self.degradation_width = channels, degradation_width
+
+    def forward(self, x: Tensor, degradation: Tensor | None) -> Tensor:
+        """`x (B,C,h,w)` to the same shape; `degradation (B,D)` changes nothing yet."""
+        for block in self:
+            x = block(x)
+        return x
+
+    def with_new_experts(self, count: int) -> nn.Module:
+        """See `diffir.contracts.prompt_pack.Transferable`."""
+        return TransferredLevel(self, count)
+
+
+class TransferredLevel(nn.Module):
+    """The same with `count` experts behind each block, which always take part."""
+
+    def __init__(self, base: PromptedLevel, count: int) -> None:
+        super().__init__()
+        self.base = base
+        self.new = nn.ModuleList(
+            NewExperts(base.channels, base.degradation_width, count) for _ in base
+        )
+
+    def forward(self, x: Tensor, degradation: Tensor | None) -> Tensor:
+        """As `PromptedLevel.forward`."""
+        if degradation is None:
+            return cast("Tensor", self.base(x, None))
+        for block, new in zip(self.base, self.new, strict=True):
+            experts = cast("NewExperts", new)
+            x = block(x)
+            matrices = mix_matrices(experts.strengths(degradation), experts.prompts)
+            x = x + apply_matrices(x, matrices)
+        return x
