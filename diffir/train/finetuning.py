@@ -233,9 +233,9 @@ class FineTuning:
                 seed = 0 if request.effort is None else request.effort.seed
                 drawn = np.random.default_rng((seed, 2)).permutation(len(found))[: request.most]
                 found = [found[position] for position in sorted(drawn)]
-            return list(clean_pictures(found, degradation))
+            return list(clean_pictures(found, degradation, cache_folder()))
         assert request.pairs is not None
-        return list(compressed_pairs(*request.pairs, request.codec, host))
+        return list(compressed_pairs(*request.pairs, request.codec, host, cache_folder()))
 
 
 def judged_crops(held: Sequence[PairSource], seed: int) -> list[Pair]:

@@ -136,6 +136,7 @@ def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:
     All cells of a codec have the same crops.
     """
     from diffir.degradations.diet import mix
+    from diffir.perceptual.weights import cache_folder
     from diffir.restore.checkpoint import find_weights, load_checkpoint
     from diffir.restore.prompt_packs import model_hash
     from diffir.train.clean_pictures import find_pictures
@@ -144,7 +145,8 @@ def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:
     from diffir.train.transfer_judge import Judge
 
     degradation = mix([{"weight": 1.0, "codec": cell.codec}], host)
-    crops = judged_crops(clean_pictures(find_pictures(Path(cell.test)), degradation), seed=0)
+    tests = clean_pictures(find_pictures(Path(cell.test)), degradation, cache_folder())
+    crops = judged_crops(tests, seed=0)
     base, _ = load_checkpoint(find_weights(cell.model, host), host)
     judge = tuning.transfer.judge
     against = Judge(base.to(judge.device), crops, judge.lpips, judge.dists)

@@ -17,6 +17,7 @@ from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.reading import read
 from diffir.train.clean_pictures import find_pictures
+from diffir.train.pixels_on_disk import on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ class CleanPicture:
 
     def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
         """A region of at most `side`, at one of the degradation's levels."""
-        clean = _region(self.pixels, rng, side)
+        [clean] = _region(rng, side, self.pixels)
         degraded = self.degradation.degrade(Picture(clean), rng)
         return Pair(clean, np.asarray(degraded.pixels, np.uint8), degraded.codec)
 
@@ -70,9 +71,7 @@ class CompressedPicture:
 
     def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
         """A region of at most `side`, on the block grid."""
-        both = np.concatenate([self.pair.clean, self.pair.degraded], axis=2)
-        region = _region(both, rng, side)
-        clean, degraded = (np.ascontiguousarray(half) for half in np.split(region, 2, axis=2))
+        clean, degraded = _region(rng, side, self.pair.clean, self.pair.degraded)
         return Pair(clean, degraded, self.pair.codec)
 
     def part(self, rows: slice = WHOLE, columns: slice = WHOLE) -> CompressedPicture:
@@ -84,18 +83,25 @@ class CompressedPicture:
 PairSource = CleanPicture | CompressedPicture
 
 
-def clean_pictures(paths: Sequence[Path], degradation: Degradation) -> list[CleanPicture]:
-    """Read clean pictures.
+def clean_pictures(
+    paths: Sequence[Path], degradation: Degradation, folder: Path
+) -> list[CleanPicture]:
+    """Read clean pictures; their pixels are kept in a folder, not in memory.
 
     Raises:
         PictureError: a file cannot be read.
         DataError: a picture is too small, or was compressed hard already.
+        OutputError: there is no space in the folder.
     """
-    return [CleanPicture(_clean_pixels(path), degradation) for path in paths]
+    return [CleanPicture(on_disk(_clean_pixels(path), folder), degradation) for path in paths]
 
 
-def compressed_pairs(low: Path, high: Path, codec: str, host: Host) -> list[CompressedPicture]:
+def compressed_pairs(
+    low: Path, high: Path, codec: str, host: Host, folder: Path
+) -> list[CompressedPicture]:
     """Read pairs: files of `low` and of `high` at one place below them, whatever the suffix.
+
+    Their pixels are kept in `folder`, not in memory.
 
     What the files of `low` say of `codec` is what the model is told; pixels in a lossless file are
     taken to be its work.
@@ -104,6 +110,7 @@ def compressed_pairs(low: Path, high: Path, codec: str, host: Host) -> list[Comp
         DataError: no pair; a file without its other half, or with two; sizes that differ; a tiny
             picture; a file of another codec; a clean half that was compressed hard.
         PictureError: a file cannot be read.
+        OutputError: there is no space in the folder.
     """
     suffixes = host.codec(codec).spec.suffixes
     halves = [_by_place(folder, also) for folder, also in ((low, suffixes), (high, ()))]
@@ -124,6 +131,7 @@ def compressed_pairs(low: Path, high: Path, codec: str, host: Host) -> list[Comp
                 f"{clean.shape[1]}x{clean.shape[0]} in {high}",
                 hint="Both halves of a pair show the same pixels.",
             )
+        clean, degraded = on_disk(clean, folder), on_disk(degraded, folder)
         pairs.append(CompressedPicture(clean, degraded, _told(picture, path, codec)))
     return pairs
 
@@ -159,13 +167,14 @@ def _crop(pair: Pair, rng: np.random.Generator, side: int) -> Pair:
     return Pair(clean, degraded, pair.codec)
 
 
-def _region(pixels: Pixels, rng: np.random.Generator, side: int) -> Pixels:
-    """The busier of two regions: skies teach little."""
+def _region(rng: np.random.Generator, side: int, *pictures: Pixels) -> list[Pixels]:
+    """The busier of two places, of each of the pictures: skies teach little."""
     regions = []
     for _ in range(2):
-        top, left = _corner(pixels.shape, rng, side)
-        regions.append(pixels[top : top + side, left : left + side])
-    return np.ascontiguousarray(max(regions, key=lambda region: float(region[::2, ::2].std())))
+        top, left = _corner(pictures[0].shape, rng, side)
+        where = (slice(top, top + side), slice(left, left + side))
+        regions.append([np.array(pixels[where]) for pixels in pictures])
+    return max(regions, key=lambda parts: float(np.stack(parts)[:, ::2, ::2].std()))
 
 
 def _corner(shape: tuple[int, ...], rng: np.random.Generator, side: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import resource
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -30,9 +31,17 @@ from diffir.train.feature_cache import FeatureCache
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
 from diffir.train.transfer import Effort, Transfer
-from diffir.train.transfer_crops import CleanPicture, compressed_pairs, draw_crops
+from diffir.train.transfer_crops import (
+    CleanPicture,
+    CompressedPicture,
+    compressed_pairs,
+    draw_crops,
+)
 from diffir.train.transfer_judge import Judge, interval
 from diffir.train.transfer_rows import decode_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAILING = '''
 """A codec whose encoder fails at its fifth picture."""
@@ -73,6 +82,10 @@ EFFORT = Effort(steps=6, batch=2, judge_every=3)
 
 def pixels(seed: int, side: int = 300) -> np.ndarray:
     return synthetic_picture(side, np.random.default_rng(seed))
+
+
+def pairs_in(low: Path, high: Path, codec: str) -> list[CompressedPicture]:
+    return compressed_pairs(low, high, codec, default_host(), low.parent / "cache")
 
 
 def place_of(crop: np.ndarray, whole: np.ndarray) -> tuple[int, int]:
@@ -148,18 +161,18 @@ class TestCrops:
                 (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / "lq" / f"{seed}.jpg").write_bytes(data)
             write(Picture(clean), tmp_path / "hq" / f"{seed}.png")
-        pairs = compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
+        pairs = pairs_in(tmp_path / "lq", tmp_path / "hq", "jpeg")
         assert [pair.pair.codec.quality for pair in pairs] == [10, 10]
         crop = draw_crops(pairs, count=1, side=64, seed=0)[0]
         assert crop.codec.name == "jpeg"
 
         (tmp_path / "hq" / "1.png").rename(tmp_path / "hq" / "2.png")
         with pytest.raises(DataError, match="'1' is in one of them alone"):
-            compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
+            pairs_in(tmp_path / "lq", tmp_path / "hq", "jpeg")
         write(Picture(pixels(1, 90)), tmp_path / "hq" / "1.png")
         (tmp_path / "hq" / "2.png").unlink()
         with pytest.raises(DataError, match=r"'1' has 96x96 pixels in .*lq and 90x90 in"):
-            compressed_pairs(tmp_path / "lq", tmp_path / "hq", "jpeg", default_host())
+            pairs_in(tmp_path / "lq", tmp_path / "hq", "jpeg")
 
     @pytest.fixture
     def pair(self, tmp_path):
@@ -176,7 +189,7 @@ class TestCrops:
         return write_pair
 
     def test_pairs_of_bitstreams(self, pair):
-        [found] = compressed_pairs(*pair("mpeg2", ".m2v", 20), "mpeg2", default_host())
+        [found] = pairs_in(*pair("mpeg2", ".m2v", 20), "mpeg2")
         assert found.pair.codec.name == "mpeg2"
         assert found.pair.codec.severity > 0
         assert (found.pair.clean != found.pair.degraded).any()
@@ -188,32 +201,32 @@ class TestCrops:
             data = (folder / f"mpeg2{suffix}").read_bytes()
             (folder / "more" / f"mpeg2{suffix}").write_bytes(data)
         (low / "._mpeg2.png").write_bytes(b"what macOS leaves")
-        assert len(compressed_pairs(low, high, "mpeg2", default_host())) == 2
+        assert len(pairs_in(low, high, "mpeg2")) == 2
 
     def test_two_files_of_one_name(self, pair):
         low, high = pair("mpeg2", ".m2v", 20)
         write(Picture(pixels(0, 96)), low / "mpeg2.png")
         with pytest.raises(DataError, match=r"mpeg2.m2v and .*mpeg2.png have one name"):
-            compressed_pairs(low, high, "mpeg2", default_host())
+            pairs_in(low, high, "mpeg2")
 
     def test_pairs_of_pixels_are_taken_to_be_of_the_codec(self, pair):
         low, high = pair("jpeg", ".jpg", 30)
         degraded = read(low / "jpeg.jpg")
         (low / "jpeg.jpg").unlink()
         write(Picture(degraded.pixels), low / "jpeg.png")
-        [found] = compressed_pairs(low, high, "mpeg2", default_host())
+        [found] = pairs_in(low, high, "mpeg2")
         assert (found.pair.codec.name, found.pair.codec.severity) == ("mpeg2", None)
 
     def test_pairs_of_another_codec(self, pair):
         with pytest.raises(DataError, match=r"jpeg.jpg was compressed by jpeg, and prompts for mp"):
-            compressed_pairs(*pair("jpeg", ".jpg", 30), "mpeg2", default_host())
+            pairs_in(*pair("jpeg", ".jpg", 30), "mpeg2")
 
     def test_a_pair_whose_clean_half_is_not_clean(self, pair):
         low, high = pair("mpeg2", ".m2v", 20)
         (high / "mpeg2.png").unlink()
         (high / "mpeg2.jpg").write_bytes(default_host().codec("jpeg").encode(pixels(0, 96), 5))
         with pytest.raises(DataError, match=r"hq.mpeg2.jpg was compressed already, by jpeg at"):
-            compressed_pairs(low, high, "mpeg2", default_host())
+            pairs_in(low, high, "mpeg2")
 
 
 class TestCache:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import gc
+import sys
+
+import numpy as np
+import pytest
+
+from diffir.errors import OutputError
+from diffir.train.pixels_on_disk import on_disk
+
+
+def test_the_same_pixels_read_only(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    kept = on_disk(pixels[:, ::2], tmp_path / "made")
+    np.testing.assert_array_equal(kept, pixels[:, ::2])
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0, 0] = 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the file has a name there until it is closed")
+def test_nothing_is_left_by_name_however_the_process_ends(tmp_path):
+    kept = on_disk(np.ones((8, 8, 3), np.uint8), tmp_path)
+    assert not list(tmp_path.iterdir())
+    part = kept[:4]
+    del kept
+    gc.collect()
+    assert part.all()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_it_is_not_held_in_memory(tmp_path):
+    def anonymous() -> int:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+
+    before = anonymous()
+    kept = [on_disk(np.full((1000, 1000, 3), 7, np.uint8), tmp_path) for _ in range(30)]
+    assert all(pixels[::100, ::100].all() for pixels in kept)
+    assert anonymous() - before < 45_000  # kB, of 90,000
+
+
+def test_no_space(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"cannot keep decoded pictures in .*file") as caught:
+        on_disk(np.ones((8, 8, 3), np.uint8), tmp_path / "file")
+    assert "DIFFIR_CACHE" in caught.value.hint
