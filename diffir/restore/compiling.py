@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Literal
 from diffir.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
     from diffir.diffusion.model import RestorationModel
@@ -21,10 +19,8 @@ MOST_WORDS = 200
 _COMPILERS = ("torch._dynamo", "torch._inductor")
 
 
-def compile_denoisers(
-    models: Sequence[RestorationModel], compiled: Compiled, device: torch.device
-) -> None:
-    """Have the denoisers compiled when they first run, by `torch.compile`, in place.
+def compile_denoiser(model: RestorationModel, compiled: Compiled, device: torch.device) -> None:
+    """Have a model's denoiser compiled when it first runs, by `torch.compile`, in place.
 
     The rest runs once per picture and stays as it is. Graphs are replayed without the CPU's help,
     which is what a small network on a fast device waits for.
@@ -38,9 +34,8 @@ def compile_denoisers(
             hint="Use --compile kernels, or a CUDA device.",
         )
     if compiled != "off":
-        for model in models:
-            denoiser = model.get_submodule("denoiser")
-            denoiser.compile(mode="reduce-overhead" if compiled == "graphs" else None)
+        denoiser = model.get_submodule("denoiser")
+        denoiser.compile(mode="reduce-overhead" if compiled == "graphs" else None)
 
 
 def compiler_error(error: RuntimeError) -> DeviceError | None:

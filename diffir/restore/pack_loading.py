@@ -13,7 +13,7 @@ from diffir.errors import DiffirError
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import load_packs
 from diffir.restore.pack_store import find_pack, stored_packs
-from diffir.restore.prompt_packs import extend, model_hash
+from diffir.restore.prompt_packs import PackFit
 
 if TYPE_CHECKING:
     from diffir.contracts.prompt_pack import PromptPack
@@ -48,8 +48,8 @@ def packs_for(
     stored = stored_packs(host)
     if not stored:  # the usual case, and hashing takes a moment
         return [], None
-    digest = model_hash(network)
-    packs = [pack for file in stored for pack in _serving(network, file, digest, base)]
+    fit = PackFit(network)
+    packs = [pack for file in stored for pack in _serving(fit, file, base)]
     taken: dict[str, PromptPack] = {}  # an installed pack comes before a plugin's
     for pack in packs:
         for codec in pack.card.codecs:
@@ -57,17 +57,15 @@ def packs_for(
     return [pack for pack in packs if pack in taken.values()], None
 
 
-def _serving(
-    network: RestorationModel, file: StoredPack, digest: str, base: str
-) -> list[PromptPack]:
+def _serving(fit: PackFit, file: StoredPack, base: str) -> list[PromptPack]:
     """What of a stored file serves this model; nothing of one that is broken."""
     if file.error is not None:
         _warn(file, file.error.message)
-    elif any(card.base_hash == digest for card in file.cards):
+    elif any(card.base_hash == fit.digest for card in file.cards):
         try:
             packs = list(load_packs(file.path))
             for pack in packs:
-                extend(network, pack, digest=digest)
+                fit.check(pack)
             PackChoice(packs)
         except DiffirError as error:
             _warn(file, error.message)

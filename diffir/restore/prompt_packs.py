@@ -71,40 +71,60 @@ def new_parameters(extended: RestorationModel, base: RestorationModel) -> dict[s
     return {n: p for n, p in extended.named_parameters() if id(p) not in shared}
 
 
-def extend(
-    model: RestorationModel, pack: PromptPack, *, digest: str | None = None
-) -> RestorationModel:
+class PackFit:
+    """Which packs were made for a model.
+
+    Args:
+        model: the base, as it was loaded: in another precision its hash is another.
+    """
+
+    def __init__(self, model: RestorationModel) -> None:
+        self.model, self.digest = model, model_hash(model)
+        self._shapes: dict[int, dict[str, tuple[int, ...]]] = {}
+
+    def check(self, pack: PromptPack) -> None:
+        """Do nothing if the pack fits.
+
+        Raises:
+            CheckpointError: it was made for other weights, or its tensors have no place here.
+            RecipeError: no part of the model has prompts that can be extended.
+        """
+        card = pack.card
+        if card.base_hash != self.digest:
+            raise CheckpointError(
+                f"the prompt pack '{card.name}' was made for other weights of '{card.base}'",
+                hint="Restore with the model that it was made for, or make it anew: "
+                "diffir finetune-prompts.",
+            )
+        wanted = self._wanted(card.experts)
+        given = {name: tuple(t.shape) for name, t in pack.tensors.items()}
+        if wanted != given:
+            raise CheckpointError(
+                f"the prompt pack '{card.name}' does not fit '{card.base}': first at "
+                f"{min(dict(wanted.items() ^ given.items()))}",
+                hint="It was made by another version of diffir or of a plugin that the model "
+                "uses: make it anew with diffir finetune-prompts.",
+            )
+
+    def _wanted(self, experts: int) -> dict[str, tuple[int, ...]]:
+        if experts not in self._shapes:
+            new = new_parameters(with_new_experts(self.model, experts), self.model)
+            self._shapes[experts] = {name: tuple(p.shape) for name, p in new.items()}
+        return self._shapes[experts]
+
+
+def extend(model: RestorationModel, pack: PromptPack) -> RestorationModel:
     """The model that serves a pack's codecs.
 
     Args:
-        model: the base.
-        pack: made for it.
-        digest: the model's hash, where it is known already.
-
-    Raises:
-        CheckpointError: the pack was made for another base model.
-        RecipeError: no part of the model has prompts that can be extended.
+        model: the base, in any precision.
+        pack: one that fits it: see `PackFit`.
     """
     import torch
 
-    if (digest or model_hash(model)) != pack.card.base_hash:
-        raise CheckpointError(
-            f"the prompt pack '{pack.card.name}' was made for other weights of '{pack.card.base}'",
-            hint="Restore with the model that it was made for, or make it anew: "
-            "diffir finetune-prompts.",
-        )
     extended = with_new_experts(model, pack.card.experts)
-    new = new_parameters(extended, model)
-    wanted = {name: tuple(p.shape) for name, p in new.items()}
-    given = {name: tuple(t.shape) for name, t in pack.tensors.items()}
-    if wanted != given:
-        raise CheckpointError(
-            f"the prompt pack '{pack.card.name}' does not fit '{pack.card.base}': first at "
-            f"{min(dict(wanted.items() ^ given.items()))}",
-            hint="It was made by another version of diffir or of a plugin that the model uses.",
-        )
     with torch.no_grad():
-        for name, parameter in new.items():
+        for name, parameter in new_parameters(extended, model).items():
             parameter.copy_(pack.tensors[name])
     return extended.requires_grad_(False)
 

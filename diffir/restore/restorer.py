@@ -17,13 +17,13 @@ import torch
 from diffir.errors import DeviceError
 from diffir.host.manager import default_host
 from diffir.restore.checkpoint import find_weights, load_checkpoint
-from diffir.restore.compiling import compile_denoisers, compiler_error
+from diffir.restore.compiling import compile_denoiser, compiler_error
 from diffir.restore.device import choose_device, choose_dtype
 from diffir.restore.estimates import DEFAULT_FIDELITY, Estimates
 from diffir.restore.memory import choose_tile, is_out_of_memory, memory_told
 from diffir.restore.pack_choice import PackChoice, Treatment
 from diffir.restore.pack_loading import packs_for
-from diffir.restore.prompt_packs import extend
+from diffir.restore.prompt_packs import PackFit, extend
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.restore.tiling import GRID, SMALLEST_TILE, cut, on_grid
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from diffir.contracts.codec import CodecInfo
     from diffir.contracts.picture import Picture
-    from diffir.contracts.prompt_pack import PromptPack
+    from diffir.contracts.prompt_pack import PackCard, PromptPack
     from diffir.diffusion.model import RestorationModel
     from diffir.diffusion.samplers import Algorithm
     from diffir.host.manager import Host
@@ -86,18 +86,17 @@ class Restorer:
         consistent: bool = True,
         compiled: Compiled = "off",
     ) -> None:
-        every = (*packs, pack) if pack else tuple(packs)
-        extended = {one.card: extend(model, one) for one in every}
+        self.packs = {one.card: one for one in ((*packs, pack) if pack else packs)}
+        if self.packs:
+            fit = PackFit(model)
+            for one in self.packs.values():
+                fit.check(one)
         self.choice = PackChoice(packs, pack)
-        with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
-            self.model, *models = (
-                m.to(device, dtype).to(memory_format=torch.channels_last)
-                for m in (model, *extended.values())
-            )
-        self.extended = dict(zip(extended, models, strict=True))
-        compile_denoisers([self.model, *models], compiled, device)
         self.device = device
         self.dtype = dtype
+        self.compiled: Compiled = compiled
+        self.model = self._placed(model)
+        self._extended: dict[PackCard, RestorationModel] = {}
         self.tile = tile
         self.steps = steps or model.sampler.steps
         self.seed = seed
@@ -184,7 +183,7 @@ class Restorer:
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        model = self.model if treatment.card is None else self.extended[treatment.card]
+        model = self._serving(treatment.card)
         inside = tile if self.blend == "latents" else None
         decoded, routing = model(
             image, [treatment.told], steps=self.steps, generator=generator, tile=inside
@@ -197,6 +196,20 @@ class Restorer:
 
         experts: NDArray[np.float32] = routing.weights[0].float().cpu().numpy()
         return residual(decoded.faithful), residual(decoded.rich), experts
+
+    def _serving(self, card: PackCard | None) -> RestorationModel:
+        """The model for a pack's pictures; each is made when the first of them comes."""
+        if card is None:
+            return self.model
+        if card not in self._extended:
+            self._extended[card] = self._placed(extend(self.model, self.packs[card]))
+        return self._extended[card]
+
+    def _placed(self, model: RestorationModel) -> RestorationModel:
+        with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
+            model = model.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        compile_denoiser(model, self.compiled, self.device)
+        return model
 
 
 def load(

@@ -20,8 +20,8 @@ from diffir.restore.assemble import assemble
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
+    PackFit,
     distance,
-    extend,
     model_hash,
     new_parameters,
     with_new_experts,
@@ -284,13 +284,13 @@ class TestRestoring:
         with torch.no_grad():
             other.encoder.stem.bias += 1
         with pytest.raises(CheckpointError, match="'wavelets' was made for other weights of"):
-            extend(other, make_pack(base))
+            PackFit(other).check(make_pack(base))
 
     def test_a_pack_that_does_not_fit(self, base):
         pack = make_pack(base)
         fewer = dict(list(pack.tensors.items())[1:])
         with pytest.raises(CheckpointError, match="'wavelets' does not fit 'tiny': first at"):
-            extend(base, PromptPack(pack.card, fewer))
+            PackFit(base).check(PromptPack(pack.card, fewer))
 
 
 class TestStore:
