@@ -55,7 +55,7 @@ class PackCard:
     name: as `NAME` has it. codecs: names of the codecs whose pictures it serves. levels: qualities
     that it was trained on, on the codec's own scale. base: name of the recipe; base_hash: of the
     base model's weights, see `diffir.restore.prompt_packs.model_hash`. experts: new experts per
-    pool. pictures: clean pictures, or pairs, that it learned from. lpips, dists: against the base
+    place. pictures: clean pictures, or pairs, that it learned from. lpips, dists: against the base
     model's rich estimates. psnr: against its faithful ones.
     recognition: of its codecs by pixels, where the pack can do that.
 

@@ -3,8 +3,8 @@
     block -> x + x P -> block -> x + x P -> ...     P: the later codec's, mixed per picture
 
 The model's own prompts stand where maps meet. A pack has one behind every residual block as well:
-there a matrix over channels steers each 3x3 convolution after it, and less than a hundredth of the
-model's numbers teach a codec more than twice as many where maps meet do.
+there a matrix over channels steers the 3x3 convolution after it, and teaches a codec more than two
+experts where maps meet do.
 """
 
 from __future__ import annotations

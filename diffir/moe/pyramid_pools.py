@@ -71,7 +71,7 @@ class TransferredExpertPool(nn.Module):
         self.base = base
         self.gate = copy.deepcopy(base.gate)
         weight = base.gate.weight.detach()
-        self.gate.weight = nn.Parameter(weight if weight.ndim == 2 else weight.mean(dim=0))
+        self.gate.weight = nn.Parameter(weight.clone() if weight.ndim == 2 else weight.mean(dim=0))
         self.new = NewExperts(base.prompts.shape[-1], base.gate.width, count)
 
     def forward(

@@ -88,7 +88,7 @@ class MapPrompts(nn.Module):
 
 
 def token_prompts(
-    mixture: str, width: int, *, experts: int, top_k: int, extensible: bool = True
+    mixture: str, width: int, *, experts: int, top_k: int, extensible: bool
 ) -> nn.Module:
     """The prompts of one level of the pyramid, over tokens of width D.
 

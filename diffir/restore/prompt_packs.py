@@ -30,7 +30,7 @@ def model_hash(model: RestorationModel) -> str:
 
 
 def with_new_experts(model: RestorationModel, count: int) -> RestorationModel:
-    """A copy of a model with `count` new experts in each pool, which alone require gradients.
+    """A copy of a model with `count` new experts in each place, which alone require gradients.
 
     Raises:
         RecipeError: no part of the model has prompts that can be extended.
@@ -38,16 +38,17 @@ def with_new_experts(model: RestorationModel, count: int) -> RestorationModel:
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     extended = copy.deepcopy(model, shared)  # the modules are copied, the tensors are not
     found = [name for name, module in extended.named_modules() if _is_transferable(module)]
-    if not found:
-        raise RecipeError(
-            "no part of this model has prompts that can be extended",
-            hint="Routers and decoders offer it by with_new_experts: see diffir.contracts.",
-        )
     for name in found:
         parent = extended.get_submodule(name.rpartition(".")[0])
         module = extended.get_submodule(name)
         setattr(parent, name.rpartition(".")[2], module.with_new_experts(count))  # type: ignore[operator]
     new = new_parameters(extended, model)
+    if not new:
+        raise RecipeError(
+            "no part of this model has prompts that can be extended",
+            hint="Routers and decoders offer it by with_new_experts: see diffir.contracts. The "
+            "router 'moe' does where its recipe says extensible = true.",
+        )
     for parameter in extended.parameters():
         parameter.requires_grad_(False)
     for parameter in new.values():
@@ -134,23 +135,23 @@ def _is_transferable(module: nn.Module) -> bool:
 
 
 def distance(first: PromptPack, second: PromptPack) -> dict[str, float]:
-    """How far apart two packs are: per pool, |a - b| over the mean of |a| and |b|.
+    """How far apart two packs are: per place, |a - b| over the mean of |a| and |b|.
 
-    0 is equal; pools that one pack alone has count as 1.
+    0 is equal; places that one pack alone has count as 1.
     """
     import torch
 
     names = sorted(first.tensors.keys() | second.tensors.keys())
     apart: dict[str, list[tuple[float, float]]] = {}
     for name in names:
-        pool = name.rpartition(".new.")[0] or name.rpartition(".")[0]
+        place = name.rpartition(".new.")[0] or name.rpartition(".")[0]
         a, b = first.tensors.get(name), second.tensors.get(name)
         if a is None or b is None or a.shape != b.shape:
-            apart.setdefault(pool, []).append((1.0, 1.0))
+            apart.setdefault(place, []).append((1.0, 1.0))
             continue
         size = float(torch.linalg.vector_norm(a) + torch.linalg.vector_norm(b)) / 2
-        apart.setdefault(pool, []).append((float(torch.linalg.vector_norm(a - b)), size))
+        apart.setdefault(place, []).append((float(torch.linalg.vector_norm(a - b)), size))
     return {
-        pool: sum(gap for gap, _ in rows) / max(sum(size for _, size in rows), 1e-12)
-        for pool, rows in apart.items()
+        place: sum(gap for gap, _ in rows) / max(sum(size for _, size in rows), 1e-12)
+        for place, rows in apart.items()
     }

@@ -95,7 +95,8 @@ class Restorer:
         self.device = device
         self.dtype = dtype
         self.compiled: Compiled = compiled
-        self.model = self._placed(model)
+        with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
+            self.model = self._placed(model)
         self._extended: dict[PackCard, RestorationModel] = {}
         self.tile = tile
         self.steps = steps or model.sampler.steps
@@ -206,8 +207,7 @@ class Restorer:
         return self._extended[card]
 
     def _placed(self, model: RestorationModel) -> RestorationModel:
-        with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
-            model = model.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+        model = model.to(self.device, self.dtype).to(memory_format=torch.channels_last)
         compile_denoiser(model, self.compiled, self.device)
         return model
 

@@ -1,8 +1,11 @@
-"""Pixels of many pictures, kept in a file without a name: a hundred photographs take gigabytes."""
+"""Pixels of many pictures in one file without a name: a hundred photographs take gigabytes."""
 
 from __future__ import annotations
 
+import mmap
 import tempfile
+from contextlib import contextmanager
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,29 +13,51 @@ import numpy as np
 from diffir.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    Pixels = NDArray[np.uint8]
 
-def on_disk(pixels: NDArray[np.uint8], folder: Path) -> NDArray[np.uint8]:
-    """The same pixels, read only, mapped from a file that is gone with the last array over it.
 
-    Args:
-        pixels: `(H,W,C)`.
-        folder: where there is space; made if missing.
-
-    Raises:
-        OutputError: there is no space for them.
-    """
+@contextmanager
+def _space_told(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(np.ascontiguousarray(pixels).data)
-            file.flush()
-            return np.asarray(np.memmap(file, np.uint8, "r", shape=pixels.shape))
+        yield
     except OSError as error:
         raise OutputError(
             f"cannot keep decoded pictures in {folder}: {error.strerror or error}",
             hint="Free some space, or name another folder in DIFFIR_CACHE.",
         ) from error
+
+
+def on_disk(pictures: Iterable[Pixels], folder: Path) -> list[Pixels]:
+    """The same pictures, read only, mapped from a file that is gone with the last array over it.
+
+    One file, and one open handle, for all of them: systems allow a process a few hundred.
+
+    Args:
+        pictures: one or more, `(H,W,C)`; asked for one by one.
+        folder: where there is space; made if missing.
+
+    Raises:
+        OutputError: there is no space for them.
+    """
+    shapes: list[tuple[int, ...]] = []
+    with _space_told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
+    with file:
+        for pixels in pictures:
+            with _space_told(folder):
+                file.write(np.ascontiguousarray(pixels).data)
+            shapes.append(pixels.shape)
+        with _space_told(folder):
+            file.flush()
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    kept, start = [], 0
+    for shape in shapes:
+        kept.append(np.frombuffer(mapping, np.uint8, prod(shape), start).reshape(shape))
+        start += prod(shape)
+    return kept

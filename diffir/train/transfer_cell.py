@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Way = Literal["prompts", "full", "scratch"]
 WAYS: tuple[Way, ...] = get_args(Way)
+FORMAT = 2
+"""Of a record. It grows when what prompts are, or how they learn, becomes another thing."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def run_cell(cell: Cell, host: Host, *, state: Path) -> dict[str, Any]:
     peak = peak_bytes(device)  # of the training, before the test pictures come
     base, verdict = _judge(tuning, cell, host)
     return {
+        "format": FORMAT,
         "cell": asdict(cell),
         "base_hash": base,
         "crops_per_step": tuning.transfer.batch,

@@ -20,7 +20,7 @@ from diffir.train.clean_pictures import find_pictures
 from diffir.train.pixels_on_disk import on_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from diffir.contracts.interfaces import Degradation
@@ -93,7 +93,8 @@ def clean_pictures(
         DataError: a picture is too small, or was compressed hard already.
         OutputError: there is no space in the folder.
     """
-    return [CleanPicture(on_disk(_clean_pixels(path), folder), degradation) for path in paths]
+    kept = on_disk((_clean_pixels(path) for path in paths), folder)
+    return [CleanPicture(pixels, degradation) for pixels in kept]
 
 
 def compressed_pairs(
@@ -121,19 +122,27 @@ def compressed_pairs(
             + (f"'{alone[0]}' is in one of them alone" if alone else "expected pairs"),
             hint="A pair is two files of one name, such as lq/a.jpg and hq/a.png.",
         )
-    pairs = []
-    for name, path in sorted(halves[0].items()):
-        picture = read(path, host=host)
-        clean, degraded = _clean_pixels(halves[1][name]), _pixels(picture, path)
-        if clean.shape != degraded.shape:
-            raise DataError(
-                f"'{name}' has {degraded.shape[1]}x{degraded.shape[0]} pixels in {low} and "
-                f"{clean.shape[1]}x{clean.shape[0]} in {high}",
-                hint="Both halves of a pair show the same pixels.",
-            )
-        clean, degraded = on_disk(clean, folder), on_disk(degraded, folder)
-        pairs.append(CompressedPicture(clean, degraded, _told(picture, path, codec)))
-    return pairs
+    told = []
+
+    def pixels_of_both() -> Iterator[Pixels]:
+        for name, path in sorted(halves[0].items()):
+            picture = read(path, host=host)
+            clean, degraded = _clean_pixels(halves[1][name]), _pixels(picture, path)
+            if clean.shape != degraded.shape:
+                raise DataError(
+                    f"'{name}' has {degraded.shape[1]}x{degraded.shape[0]} pixels in {low} and "
+                    f"{clean.shape[1]}x{clean.shape[0]} in {high}",
+                    hint="Both halves of a pair show the same pixels.",
+                )
+            told.append(_told(picture, path, codec))
+            yield clean
+            yield degraded
+
+    kept = on_disk(pixels_of_both(), folder)
+    return [
+        CompressedPicture(clean, degraded, info)
+        for clean, degraded, info in zip(kept[::2], kept[1::2], told, strict=True)
+    ]
 
 
 def draw_crops(sources: Sequence[PairSource], *, count: int, side: int, seed: int) -> list[Pair]:

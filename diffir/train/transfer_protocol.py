@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from diffir.errors import DataError
-from diffir.train.transfer_cell import WAYS, Cell
+from diffir.train.transfer_cell import FORMAT, WAYS, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,6 +83,8 @@ def _read(path: Path, cell: Cell) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a record: {error}", hint="Delete it.") from error
     differing = sorted(key for key, value in asdict(cell).items() if made.get(key) != value)
+    if record.get("format") != FORMAT:
+        differing.append("version of diffir")
     if differing:
         raise DataError(
             f"{path} was made with another {', '.join(differing)}",

@@ -12,6 +12,7 @@ from diffir.ablation.witnesses import multiply_adds
 from diffir.contracts.codec import CodecInfo
 from diffir.errors import DataError
 from diffir.host.manager import default_host
+from diffir.moe.prompted_level import PromptedLevel
 from diffir.recipes.derive import derive
 from diffir.recipes.recipe import load_recipe, parse_recipe
 from diffir.restore.assemble import assemble
@@ -80,7 +81,8 @@ def test_multiply_adds_are_those_of_a_convolution(build_model):
     lean, whole = build_model(), build_model()
     with_mixture = multiply_adds(whole)
     assert 100 < with_mixture < 100_000
-    lean.decoder.detail.levels[-1] = torch.nn.Identity()  # two 3x3 convolutions at a quarter
+    # Two 3x3 convolutions at a quarter less.
+    lean.decoder.detail.levels[-1] = PromptedLevel(8, 0, degradation_width=8)
     assert with_mixture - multiply_adds(lean) == pytest.approx(2 * 9 * 8 * 8 / 4)
 
 

@@ -26,7 +26,7 @@ WEBP = CodecInfo(name="webp", severity=0.1)
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 def test_every_mixture_changes_tokens_alike(mixture):
-    made = token_prompts(mixture, 6, experts=5, top_k=2).eval()
+    made = token_prompts(mixture, 6, experts=5, top_k=2, extensible=True).eval()
     tokens = torch.randn(2, 3, 4, 6)
     changed, shares = made(tokens, tokens)
     assert changed.shape == tokens.shape

@@ -14,6 +14,7 @@ from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Gain, PackCard, PromptPack, Recognition
 from diffir.errors import CheckpointError, RecipeError, UnknownComponentError
 from diffir.host.manager import build_host, default_host
+from diffir.moe.prompts import PromptPool
 from diffir.recipes.recipe import parse_recipe
 from diffir.restore import pack_store
 from diffir.restore.assemble import assemble
@@ -126,6 +127,16 @@ class TestNewExperts:
 
         with pytest.raises(RecipeError, match="no part of this model has prompts"):
             with_new_experts(Plain(), 2)
+
+    def test_a_model_whose_parts_keep_to_themselves(self):
+        class Closed(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.pool = PromptPool(4, experts=2, top_k=1, extensible=False)
+
+        with pytest.raises(RecipeError, match="no part of this model has prompts") as caught:
+            with_new_experts(Closed(), 1)
+        assert "extensible = true" in caught.value.hint
 
 
 class TestFiles:
@@ -270,6 +281,19 @@ class TestRestoring:
             np.testing.assert_array_equal(restored(plain, codec), restored(packed, codec))
         alone = Restorer(build_model(), device=device, packs=packs[:1])
         np.testing.assert_array_equal(restored(alone, JPEG2000), restored(packed, JPEG2000))
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_a_pack_is_put_together_for_its_first_picture_and_once(self, build_model, base, dtype):
+        restorer = Restorer(
+            build_model(), device=torch.device("cpu"), dtype=dtype, packs=[make_pack(base)]
+        )
+        restored(restorer, JPEG)
+        assert not restorer._extended
+        restored(restorer, JPEG2000)
+        [made] = restorer._extended.values()
+        restored(restorer, JPEG2000)
+        assert [made] == list(restorer._extended.values())
+        assert {p.dtype for p in made.parameters()} == {dtype}
 
     def test_one_pack_for_every_picture(self, build_model, base):
         restorer = Restorer(build_model(), device=torch.device("cpu"), pack=make_pack(base))

@@ -19,7 +19,7 @@ from diffir.host.manager import default_host
 from diffir.recipes.recipe import load_recipe
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, save_checkpoint
-from diffir.restore.prompt_packs import with_new_experts
+from diffir.restore.prompt_packs import model_hash, new_parameters, with_new_experts
 from diffir.restore.restorer import Restorer, load
 from diffir.testing import DecoderSuite, RouterSuite
 
@@ -173,6 +173,14 @@ class TestModel:
         )
         new = {name for name, p in extended.named_parameters() if p.requires_grad}
         assert {name.split(".")[1] for name in new} == {"pools"}
+
+    def test_what_new_experts_learn_leaves_the_base_alone(self, model):
+        before = model_hash(model)
+        extended = with_new_experts(model, 1)
+        with torch.no_grad():
+            for parameter in new_parameters(extended, model).values():
+                parameter += 1
+        assert model_hash(model) == before
 
     def test_without_visual_to_text(self, images):
         recipe = small_recipe(

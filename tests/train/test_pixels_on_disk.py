@@ -12,15 +12,17 @@ from diffir.train.pixels_on_disk import on_disk
 
 def test_the_same_pixels_read_only(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
-    kept = on_disk(pixels[:, ::2], tmp_path / "made")
-    np.testing.assert_array_equal(kept, pixels[:, ::2])
+    given = [pixels[:, ::2], pixels[:7]]
+    kept, other = on_disk(given, tmp_path / "made")
+    np.testing.assert_array_equal(kept, given[0])
+    np.testing.assert_array_equal(other, given[1])
     with pytest.raises(ValueError, match="read-only"):
         kept[0, 0] = 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the file has a name there until it is closed")
 def test_nothing_is_left_by_name_however_the_process_ends(tmp_path):
-    kept = on_disk(np.ones((8, 8, 3), np.uint8), tmp_path)
+    [kept] = on_disk([np.ones((8, 8, 3), np.uint8)], tmp_path)
     assert not list(tmp_path.iterdir())
     part = kept[:4]
     del kept
@@ -35,13 +37,26 @@ def test_it_is_not_held_in_memory(tmp_path):
             return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
 
     before = anonymous()
-    kept = [on_disk(np.full((1000, 1000, 3), 7, np.uint8), tmp_path) for _ in range(30)]
+    kept = on_disk((np.full((1000, 1000, 3), 7, np.uint8) for _ in range(30)), tmp_path)
     assert all(pixels[::100, ::100].all() for pixels in kept)
     assert anonymous() - before < 45_000  # kB, of 90,000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the module resource")
+def test_many_pictures_take_one_handle(tmp_path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        kept = on_disk((np.full((8, 8, 3), n % 256, np.uint8) for n in range(300)), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [int(pixels[0, 0, 0]) for pixels in kept] == [n % 256 for n in range(300)]
 
 
 def test_no_space(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"cannot keep decoded pictures in .*file") as caught:
-        on_disk(np.ones((8, 8, 3), np.uint8), tmp_path / "file")
+        on_disk([np.ones((8, 8, 3), np.uint8)], tmp_path / "file")
     assert "DIFFIR_CACHE" in caught.value.hint

@@ -83,9 +83,12 @@ def test_the_pack_of_the_full_size_stays_small():
 
     with torch.device("meta"):
         base = assemble(load_recipe(NATIVE, default_host()), default_host())
-        extended = with_new_experts(base, Effort(1).experts)
-    numbers = sum(p.numel() for p in new_parameters(extended, base).values())
-    assert 2 * numbers < 0.6 * MAX_BYTES
+        bytes_by_experts = [
+            sum(2 * p.numel() for p in new_parameters(with_new_experts(base, n), base).values())
+            for n in (Effort(1).experts, 2)
+        ]
+    assert bytes_by_experts[0] < 0.3 * MAX_BYTES
+    assert bytes_by_experts[1] < 0.6 * MAX_BYTES
 
 
 def test_training_everything_is_another_commands_work(request_of):

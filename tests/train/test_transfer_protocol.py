@@ -11,7 +11,7 @@ from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.writing import write
 from diffir.train.synthetic import synthetic_picture
-from diffir.train.transfer_cell import Cell
+from diffir.train.transfer_cell import FORMAT, Cell
 from diffir.train.transfer_protocol import plan_cells, run_cells
 from diffir.train.transfer_report import curves, figure, share_of_gain, to_json, to_markdown
 
@@ -78,17 +78,20 @@ class TestCells:
 
     def test_what_is_there_is_not_made_again(self, template, tmp_path):
         path = tmp_path / f"{template.name}.json"
-        made = {"cell": asdict(template), "base_hash": "ab", "kept": True}
+        made = {"format": FORMAT, "cell": asdict(template), "base_hash": "ab", "kept": True}
         path.write_text(json.dumps(made))
         [(_, found)] = run_cells([template], tmp_path)
         assert found["kept"]
         with pytest.raises(DataError, match="was made with another seconds"):
             list(run_cells([replace(template, seconds=5.0)], tmp_path))
         second = replace(template, seed=1)
-        later = {"cell": asdict(second), "base_hash": "cd"}
+        later = {"format": FORMAT, "cell": asdict(second), "base_hash": "cd"}
         (tmp_path / f"{second.name}.json").write_text(json.dumps(later))
         with pytest.raises(DataError, match="is of other weights than the records before it"):
             list(run_cells([template, second], tmp_path))
+        path.write_text(json.dumps({**made, "format": FORMAT - 1}))
+        with pytest.raises(DataError, match="was made with another version of diffir"):
+            list(run_cells([template], tmp_path))
         path.write_text("{")
         with pytest.raises(DataError, match="is not a record"):
             list(run_cells([template], tmp_path))
