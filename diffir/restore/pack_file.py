@@ -66,8 +66,9 @@ def read_cards(path: Path) -> tuple[PackCard, ...]:
             raise ValueError(f"its format is '{metadata['format']}', expected '{FORMAT}'")
         return tuple(PackCard.from_dict(card) for card in json.loads(metadata["cards"]))
     except (ValueError, KeyError, TypeError) as error:
+        unread = isinstance(error, json.JSONDecodeError)  # its words are about JSON
         raise CheckpointError(
-            f"{path} is not a prompt pack: {error}",
+            f"{path} is not a prompt pack: {'its header cannot be read' if unread else error}",
             hint="Prompt packs are made by diffir finetune-prompts.",
         ) from error
 

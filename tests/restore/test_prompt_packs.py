@@ -161,6 +161,9 @@ class TestFiles:
             load_packs(missing)
         with pytest.raises(CheckpointError, match=r"b.safetensors is not a prompt pack"):
             load_packs(garbage)
+        garbage.write_bytes(b"")
+        with pytest.raises(CheckpointError, match="is not a prompt pack: its header cannot be rea"):
+            read_cards(garbage)
         with pytest.raises(CheckpointError, match="its format is 'diffir-model-1', expected"):
             load_packs(model)
 
