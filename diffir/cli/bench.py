@@ -42,6 +42,13 @@ def bench(
     model: Annotated[
         str, typer.Option(help=f"A recipe's name or a weights file; '{NO_MODEL}' for no model.")
     ] = "moe-diffir-tiny",
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="As of `diffir restore`: auto, none, or a pack. Repeatable: the model with each. "
+            "Without it auto."
+        ),
+    ] = None,
     restorer: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,8 +120,10 @@ def bench(
     used = str(choose_device(device))
     contenders: list[Contender] = []
     if model != NO_MODEL:
-        ours = load(model, device=device, consistent=consistent, host=host)
-        contenders.append(Dialed(model, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
+        for packs in prompts or ("auto",):
+            ours = load(model, device=device, consistent=consistent, prompts=packs, host=host)
+            name = model if packs == "auto" else f"{model}, prompts {packs}"
+            contenders.append(Dialed(name, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
     for text in restorer or ():
         contenders.append(parse_restorer(text, device=used, seconds=time_limit))
     names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]

@@ -33,7 +33,11 @@ def finetune_prompts(
     ] = None,
     quality: Annotated[
         tuple[int, int] | None,
-        typer.Option(metavar="FROM TO", help="Qualities to draw from; else the codec's levels."),
+        typer.Option(
+            metavar="FROM TO",
+            help="Qualities to draw from; else those that the model was trained on, or, of a new "
+            "codec, its levels.",
+        ),
     ] = None,
     model: Annotated[
         str, typer.Option(help="A recipe's name, or a .safetensors file.")

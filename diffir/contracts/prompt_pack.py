@@ -58,6 +58,7 @@ class PackCard:
     place. pictures: clean pictures, or pairs, that it learned from. lpips, dists: against the base
     model's rich estimates. psnr: against its faithful ones.
     recognition: of its codecs by pixels, where the pack can do that.
+    least_severity: in [0,1], of the pictures that it serves; lighter compression is the base's.
 
     Raises:
         ValueError: a name that could lead out of the folder of packs; no number of experts.
@@ -76,6 +77,7 @@ class PackCard:
     license: str
     version: str
     recognition: Recognition | None = None
+    least_severity: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the name: packs come from strangers."""
@@ -101,6 +103,7 @@ class PackCard:
                 "codecs": tuple(str(name) for name in table["codecs"]),
                 "levels": tuple(float(level) for level in table["levels"]),
                 **{metric: Gain(**table[metric]) for metric in ("lpips", "dists", "psnr")},
+                "least_severity": float(table.get("least_severity", 0.0)),
                 "recognition": table["recognition"] and Recognition(**table["recognition"]),
             }
         )

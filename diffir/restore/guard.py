@@ -75,6 +75,12 @@ def _starts(side: int) -> list[int]:
     return [int(start) // 8 * 8 for start in np.linspace(0, most, count)]
 
 
+def is_known(model: torch.nn.Module, codec: CodecInfo) -> bool:
+    """Whether a model's router knows this codec, were its severity known, too."""
+    knows = getattr(model.get_submodule("router"), "knows", None)
+    return knows is not None and bool(knows(replace(codec, severity=0.5)))
+
+
 def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
     """What the router is told of a picture: what is known, completed by what the pixels show.
 
@@ -88,7 +94,7 @@ def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
     parameter = next(model.parameters())
     crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)
     seen: CodecInfo = identify(crops)
-    if knows(replace(codec, severity=0.5)):
+    if is_known(model, codec):
         sources: dict[str, Source] = {**codec.sources, "severity": "estimate"}
         return replace(codec, severity=seen.severity, sources=sources)
     # A codec from elsewhere: its nearest relative, but as hard as the file says.

@@ -1,8 +1,9 @@
 """Which prompt pack serves a picture: by its file, by its pixels, or as the user says.
 
 a pack was named          -> it serves every picture
-the file names its codec  -> the pack for that codec, or none
-pixels are all there is   -> the pack whose recognizer is surest, above its threshold, or none
+the file names its codec  -> the pack for that codec, if it was compressed hard enough for it
+pixels are all there is   -> the pack whose recognizer is surest, above its threshold,
+                             or the one for the codec that the base sees in them, or none
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from diffir.contracts.codec import CodecInfo
 from diffir.errors import CheckpointError
-from diffir.restore.guard import LOOK_MULTIPLE, crops_to_look_at, strength_for, what_is_told
+from diffir.restore.guard import (
+    LOOK_MULTIPLE,
+    crops_to_look_at,
+    is_known,
+    strength_for,
+    what_is_told,
+)
 from diffir.restore.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -58,7 +65,10 @@ class PackChoice:
 
     def by_codec(self, codec: CodecInfo) -> PackCard | None:
         """The pack that serves pictures whose codec is told."""
-        return self.always or self.of_codec.get(codec.name or "")
+        card = self.of_codec.get(codec.name or "")
+        if card is not None and codec.severity is not None:
+            card = card if codec.severity >= card.least_severity else None
+        return self.always or card
 
     def treatment(self, model: nn.Module, picture: Picture, strength: float | None) -> Treatment:
         """What is to be done with a picture.
@@ -71,8 +81,11 @@ class PackChoice:
         card, told = self.by_codec(picture.codec), picture.codec
         if card is None and not picture.codec.known and self.recognizers:
             card, told = self._recognize(model, picture)
-        if card is None:
+        if card is None or is_known(model, told):
             told = what_is_told(model, picture)
+            # A codec that the base takes for a relative is not one of the relative's pack.
+            same = picture.codec.name in (None, told.name)
+            card = self.by_codec(told) if same else self.always
         if strength is None:
             guessed = told.severity != picture.codec.severity
             strength = strength_for(told.severity, guessed=guessed)

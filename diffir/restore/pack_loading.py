@@ -13,27 +13,26 @@ from diffir.errors import DiffirError
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import load_packs
 from diffir.restore.pack_store import find_pack, stored_packs
-from diffir.restore.prompt_packs import PackFit
 
 if TYPE_CHECKING:
     from diffir.contracts.prompt_pack import PromptPack
-    from diffir.diffusion.model import RestorationModel
     from diffir.host.manager import Host
     from diffir.restore.pack_store import StoredPack
+    from diffir.restore.prompt_packs import PackFit
 
 _LOG = logging.getLogger("diffir")
 
 
 def packs_for(
-    network: RestorationModel, prompts: str, host: Host, *, base: str
+    fit: PackFit, prompts: str, host: Host, *, base: str
 ) -> tuple[list[PromptPack], PromptPack | None]:
     """Packs that each serve the pictures of their codecs, and one that serves every picture.
 
     Args:
-        network: the base model.
+        fit: of the base model.
         prompts: "auto", "none", or a pack's name or file.
         host: knows the packs of plugins.
-        base: name of the network's recipe.
+        base: name of the base's recipe.
 
     Raises:
         CheckpointError: the named pack is not there, or cannot be read.
@@ -45,11 +44,7 @@ def packs_for(
         named = list(load_packs(find_pack(prompts, host)))
         # Of several, each serves its codecs: which one should serve the others?
         return (named, None) if len(named) > 1 else ([], named[0])
-    stored = stored_packs(host)
-    if not stored:  # the usual case, and hashing takes a moment
-        return [], None
-    fit = PackFit(network)
-    packs = [pack for file in stored for pack in _serving(fit, file, base)]
+    packs = [pack for file in stored_packs(host) for pack in _serving(fit, file, base)]
     taken: dict[str, PromptPack] = {}  # an installed pack comes before a plugin's
     for pack in packs:
         for codec in pack.card.codecs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from diffir.errors import CheckpointError, RecipeError
@@ -35,8 +36,10 @@ def with_new_experts(model: RestorationModel, count: int) -> RestorationModel:
     Raises:
         RecipeError: no part of the model has prompts that can be extended.
     """
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    extended = copy.deepcopy(model, shared)  # the modules are copied, the tensors are not
+    shared: dict[int, object] = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    # A part in which nothing is to be learned is the base's own: a compiled denoiser stays one.
+    shared |= {id(part): part for part in model.modules() if not _has_transferable(part)}
+    extended = copy.deepcopy(model, shared)  # modules on the way are copied, tensors are not
     found = [name for name, module in extended.named_modules() if _is_transferable(module)]
     for name in found:
         parent = extended.get_submodule(name.rpartition(".")[0])
@@ -80,8 +83,13 @@ class PackFit:
     """
 
     def __init__(self, model: RestorationModel) -> None:
-        self.model, self.digest = model, model_hash(model)
+        self.model = model
         self._shapes: dict[int, dict[str, tuple[int, ...]]] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """The model's hash."""
+        return model_hash(self.model)
 
     def check(self, pack: PromptPack) -> None:
         """Do nothing if the pack fits.
@@ -132,6 +140,10 @@ def extend(model: RestorationModel, pack: PromptPack) -> RestorationModel:
 
 def _is_transferable(module: nn.Module) -> bool:
     return callable(getattr(module, "with_new_experts", None))
+
+
+def _has_transferable(module: nn.Module) -> bool:
+    return any(_is_transferable(part) for part in module.modules())
 
 
 def distance(first: PromptPack, second: PromptPack) -> dict[str, float]:

@@ -58,6 +58,7 @@ class Restorer:
             the picture was compressed.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
+        fit: which packs fit the model, where that was asked before: its hash takes a moment.
         blend: what of neighboring tiles is blended: their "pixels", once each is restored; or the
             "latents" of the whole picture, at every step of sampling.
         consistent: keep results consistent with their files, where codecs give coefficients.
@@ -82,21 +83,21 @@ class Restorer:
         strength: float | None = None,
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
+        fit: PackFit | None = None,
         blend: Blend = "pixels",
         consistent: bool = True,
         compiled: Compiled = "off",
     ) -> None:
         self.packs = {one.card: one for one in ((*packs, pack) if pack else packs)}
-        if self.packs:
-            fit = PackFit(model)
-            for one in self.packs.values():
-                fit.check(one)
+        fit = fit or PackFit(model)
+        for one in self.packs.values():
+            fit.check(one)
         self.choice = PackChoice(packs, pack)
         self.device = device
         self.dtype = dtype
-        self.compiled: Compiled = compiled
         with memory_told("The model is too large: try a dtype of 16 bits, or another device."):
             self.model = self._placed(model)
+        compile_denoiser(self.model, compiled, device)
         self._extended: dict[PackCard, RestorationModel] = {}
         self.tile = tile
         self.steps = steps or model.sampler.steps
@@ -207,9 +208,7 @@ class Restorer:
         return self._extended[card]
 
     def _placed(self, model: RestorationModel) -> RestorationModel:
-        model = model.to(self.device, self.dtype).to(memory_format=torch.channels_last)
-        compile_denoiser(model, self.compiled, self.device)
-        return model
+        return model.to(self.device, self.dtype).to(memory_format=torch.channels_last)
 
 
 def load(
@@ -250,7 +249,8 @@ def load(
     network, recipe = load_checkpoint(find_weights(str(model), host), host)
     if sampler is not None:
         network.sampler = replace(network.sampler, use=sampler)
-    packs, pack = packs_for(network, prompts, host, base=recipe.name)
+    fit = PackFit(network)
+    packs, pack = packs_for(fit, prompts, host, base=recipe.name)
     return Restorer(
         network,
         device=chosen,
@@ -262,6 +262,7 @@ def load(
         strength=strength,
         packs=packs,
         pack=pack,
+        fit=fit,
         blend=blend,
         consistent=consistent,
         compiled=compiled,

@@ -2,19 +2,20 @@
 
     pictures -> learned | held out -> crops -> FeatureCache, Judge -> Transfer -> PromptPack
 
-Pictures are held out whole where there are four or more; of fewer, the right quarter of each is.
+What is held out, and how: see `diffir.train.holding_out`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 import diffir
+from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import NAME, PackCard, PromptPack
 from diffir.degradations.diet import mix
@@ -24,16 +25,15 @@ from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device
+from diffir.restore.guard import is_known
 from diffir.restore.prompt_packs import model_hash, without_experts
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.train.clean_pictures import find_pictures
 from diffir.train.feature_cache import FeatureCache
+from diffir.train.holding_out import halved, judged_crops, split
 from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
-    GRID,
-    CleanPicture,
-    Pair,
     clean_pictures,
     compressed_pairs,
     draw_crops,
@@ -41,7 +41,7 @@ from diffir.train.transfer_crops import (
 from diffir.train.transfer_judge import Judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from diffir.contracts.interfaces import Degradation
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 SIDE = 64
 SAMPLED_SIDE = 192
 """Of crops for a model that samples from noise: its prior was trained on large pictures."""
-JUDGED_SIDE = 192
-JUDGED_CROPS = 12
-HELD_OUT_EVERY = 8
-ENOUGH_TO_HOLD_OUT = 4
 MOST_REGIONS = 192
 """Of the new codec, to learn to recognize it by."""
 
@@ -69,7 +65,8 @@ DEFAULTS = ((1, 256, 600), (4, 512, 1000), (16, 1024, 1500), (64, 1536, 3000), (
 class Request:
     """What to fine-tune for.
 
-    codec: its registered name. qualities: two ends to draw from; by default the codec's levels.
+    codec: its registered name. qualities: two ends to draw from; by default what the base was
+    trained on of that codec, and of a codec that is new to it the codec's levels.
     data: a folder of clean pictures, of which `most` are taken at most, drawn by the effort's seed;
     or pairs: folders of compressed and of clean ones.
     crops, steps: by default by the number of pictures.
@@ -106,19 +103,19 @@ class FineTuning:
                 f"a pack cannot be called '{self.name}'",
                 hint="Give it a --name of letters, digits, dots, hyphens and underscores.",
             )
-        levels = request.qualities or host.codec(request.codec).spec.levels
-        self.levels = tuple(float(quality) for quality in levels)
-        drawn = {"quality": list(request.qualities)} if request.qualities else {}
-        degradation = mix([{"weight": 1.0, "codec": request.codec, **drawn}], host)
-        self.host, self.sources = host, self._sources(degradation, host)
+        base, recipe = load_checkpoint(find_weights(request.model, host), host)
+        self.recipe = recipe
+        diet = _diet(request, recipe.training.degradations)
+        ends = [end for table in diet for end in table.get("quality", ())]
+        levels = request.qualities or ends or host.codec(request.codec).spec.levels
+        self.levels = tuple(float(quality) for quality in dict.fromkeys(levels))
+        self.host, self.sources = host, self._sources(mix(diet, host), host)
         self.pictures = len(self.sources)
         self.colorless = sum(_is_gray(source) for source in self.sources)
-        learned, held = _split(self.sources)
+        learned, held = split(self.sources)
         crops, steps = _defaults(self.pictures)
         effort = request.effort or Effort(steps)
         self.effort = effort if effort.steps else replace(effort, steps=steps)
-        base, recipe = load_checkpoint(find_weights(request.model, host), host)
-        self.recipe = recipe
         base = without_experts(base) if effort.scratch else base
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
@@ -140,7 +137,7 @@ class FineTuning:
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
         # What has chosen the best of a run flatters it: what is told of it comes from elsewhere.
-        choosing, telling = zip(*(_halved(source) for source in held), strict=True)
+        choosing, telling = zip(*(halved(source) for source in held), strict=True)
         self.judged = judged_crops(choosing, self.effort.seed)
         self.told = judged_crops(telling, self.effort.seed)
         device = next(self.base.parameters()).device
@@ -171,6 +168,7 @@ class FineTuning:
             license=request.license,
             version=diffir.__version__,
             recognition=recognition,
+            least_severity=self._least_severity(),
         )
         return PromptPack(card, self.transfer.best, {} if learned is None else learned.state_dict())
 
@@ -186,10 +184,13 @@ class FineTuning:
     def recognizer(self) -> tuple[Recognizer, Recognition] | None:
         """What tells the codec by pixels.
 
-        `None` where the base's router leaves no traces, and once the pictures were released.
+        `None` where the base's router leaves no traces or can tell the codec itself, and once the
+        pictures were released.
         """
         traces = getattr(self.base.router, "traces", None)
         if traces is None or not self.recipe.training.degradations or not self.sources:
+            return None
+        if self.known:
             return None
         device = next(self.base.parameters()).device
         return learn_to_recognize(
@@ -220,6 +221,16 @@ class FineTuning:
             found.append({name: Picture(pixels) for name, pixels in panels.items()})
         return found
 
+    @property
+    def known(self) -> bool:
+        """Whether the base was trained on the codec."""
+        return is_known(self.base, CodecInfo(self.request.codec))
+
+    def _least_severity(self) -> float:
+        """What a pack for a known codec did not learn of, the base has learned."""
+        scale = self.host.codec(self.request.codec).spec.scale
+        return min(scale.severity(level) for level in self.levels) if self.known else 0.0
+
     def _sources(self, degradation: Degradation, host: Host) -> list[PairSource]:
         request = self.request
         if (request.data is None) is (request.pairs is None):
@@ -238,63 +249,16 @@ class FineTuning:
         return list(compressed_pairs(*request.pairs, request.codec, host, cache_folder()))
 
 
-def judged_crops(held: Sequence[PairSource], seed: int) -> list[Pair]:
-    """Crops to judge on: one of each picture, or more where there are less than `JUDGED_CROPS`.
-
-    Of a small picture they are smaller; what was drawn twice is there once.
-    """
-    rng = np.random.default_rng(seed + 1)
-    count = max(2, JUDGED_CROPS // len(held)) if len(held) < JUDGED_CROPS else 1
-    found: list[Pair] = []
-    for source in held:
-        side, distinct = min(JUDGED_SIDE, *_pixels(source).shape[:2]), dict[bytes, Pair]()
-        for _ in range(4 * count):
-            if len(distinct) < count:
-                pair = source.draw(rng, side)
-                distinct.setdefault(pair.clean.tobytes(), pair)
-        found += distinct.values()
-    return found
-
-
-def _split(sources: Sequence[PairSource]) -> tuple[list[PairSource], list[PairSource]]:
-    """What is learned from, and what is held out."""
-    if len(sources) >= ENOUGH_TO_HOLD_OUT:
-        held = list(sources[::HELD_OUT_EVERY])
-        return [source for source in sources if source not in held], held
-    halves = [_cut(source) for source in sources]
-    return [left for left, _ in halves], [right for _, right in halves]
-
-
-def _cut(source: PairSource) -> tuple[PairSource, PairSource]:
-    """A picture's left three quarters, and its right quarter."""
-    rows, columns = _pixels(source).shape[:2]
-    border = columns * 3 // 4 // GRID * GRID
-    if min(border, columns - border, rows) < SIDE:
-        raise DataError(
-            f"a picture of {columns}x{rows} pixels is too small to learn from and to judge on",
-            hint=f"Give {ENOUGH_TO_HOLD_OUT} pictures or more, or larger ones "
-            f"(at least {4 * SIDE} pixels wide).",
-        )
-    return source.part(columns=slice(border)), source.part(columns=slice(border, None))
-
-
-def _halved(source: PairSource) -> tuple[PairSource, PairSource]:
-    """The halves of a picture, or, of one that is too small for that, the whole twice."""
-    rows, columns = _pixels(source).shape[:2]
-    border = max(rows, columns) // 2 // GRID * GRID
-    if border < SIDE:
-        return source, source
-    if rows > columns:
-        return source.part(rows=slice(border)), source.part(rows=slice(border, None))
-    return source.part(columns=slice(border)), source.part(columns=slice(border, None))
-
-
-def _pixels(source: PairSource) -> np.ndarray:
-    return source.pixels if isinstance(source, CleanPicture) else source.pair.clean
+def _diet(request: Request, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What `mix` makes the codec's degradation of; `known` is what the base was trained on."""
+    if request.qualities:
+        return [{"weight": 1.0, "codec": request.codec, "quality": list(request.qualities)}]
+    of_codec = [table for table in known if table.get("codec") == request.codec]
+    return of_codec or [{"weight": 1.0, "codec": request.codec}]
 
 
 def _is_gray(source: PairSource) -> bool:
-    pixels = _pixels(source)
+    pixels = source.clean
     return bool((pixels == pixels[..., :1]).all())
 
 

@@ -143,7 +143,7 @@ def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:
     from diffir.restore.checkpoint import find_weights, load_checkpoint
     from diffir.restore.prompt_packs import model_hash
     from diffir.train.clean_pictures import find_pictures
-    from diffir.train.finetuning import judged_crops
+    from diffir.train.holding_out import judged_crops
     from diffir.train.transfer_crops import clean_pictures
     from diffir.train.transfer_judge import Judge
 

@@ -49,18 +49,18 @@ class Pair:
 class CleanPicture:
     """A clean picture whose regions are compressed when they are drawn."""
 
-    def __init__(self, pixels: Pixels, degradation: Degradation) -> None:
-        self.pixels, self.degradation = pixels, degradation
+    def __init__(self, clean: Pixels, degradation: Degradation) -> None:
+        self.clean, self.degradation = clean, degradation
 
     def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
         """A region of at most `side`, at one of the degradation's levels."""
-        [clean] = _region(rng, side, self.pixels)
+        [clean] = _region(rng, side, self.clean)
         degraded = self.degradation.degrade(Picture(clean), rng)
         return Pair(clean, np.asarray(degraded.pixels, np.uint8), degraded.codec)
 
     def part(self, rows: slice = WHOLE, columns: slice = WHOLE) -> CleanPicture:
         """Some of its rows and columns."""
-        return CleanPicture(self.pixels[rows, columns], self.degradation)
+        return CleanPicture(self.clean[rows, columns], self.degradation)
 
 
 class CompressedPicture:
@@ -68,6 +68,11 @@ class CompressedPicture:
 
     def __init__(self, clean: Pixels, degraded: Pixels, codec: CodecInfo) -> None:
         self.pair = Pair(clean, degraded, codec)
+
+    @property
+    def clean(self) -> Pixels:
+        """The half that was not compressed."""
+        return self.pair.clean
 
     def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
         """A region of at most `side`, on the block grid."""

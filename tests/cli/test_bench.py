@@ -125,6 +125,18 @@ class TestCurves:
         assert "jpg" in outcome.err
 
 
+def test_with_and_without_prompt_packs(diffir, folder, tiny_weights):
+    words = ("--task", "webp-5", "--metrics", "psnr", "--fidelity", "1", "--json")
+    words = ("bench", folder, "--model", tiny_weights, *words)
+    outcome = diffir(*words, "--prompts", "auto", "--prompts", "none")
+    assert outcome.code == 0, outcome.err
+    _, stored, bare = json.loads(outcome.out)["rows"]
+    assert stored["picture"] == f"{tiny_weights}, fidelity 1"
+    assert bare["picture"] == f"{tiny_weights}, prompts none, fidelity 1"
+    assert stored["mean"] == bare["mean"]  # no pack is stored for this model
+    assert "there is no prompt pack 'nothing'" in diffir(*words, "--prompts", "nothing").err
+
+
 def test_worst_tiles_by_lpips_where_it_is_measured(diffir, folder, tmp_path, tiny_weights, lpips):
     words = ("bench", folder, "--model", tiny_weights, "--metrics", "lpips-alex", "--limit", 1)
     assert diffir(*words, "--task", "webp-80", "-o", tmp_path / "out").code == 0

@@ -15,7 +15,7 @@ from diffir.host.manager import default_host
 from diffir.pictures.reading import read
 from diffir.pictures.writing import write
 from diffir.restore.pack_file import read_cards, save_packs
-from diffir.train import finetuning
+from diffir.train import holding_out
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
 from diffir.train.transfer import Effort
@@ -24,7 +24,7 @@ from diffir.train.transfer import Effort
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(finetuning, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
+    monkeypatch.setattr(holding_out, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
 
     def invoke(*words):
         app = build_app(default_host())

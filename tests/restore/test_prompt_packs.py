@@ -285,6 +285,11 @@ class TestRestoring:
         alone = Restorer(build_model(), device=device, packs=packs[:1])
         np.testing.assert_array_equal(restored(alone, JPEG2000), restored(packed, JPEG2000))
 
+    def test_what_learns_nothing_is_the_bases_own(self, base):
+        extended = with_new_experts(base, 1)
+        assert extended.denoiser is base.denoiser
+        assert extended.decoder is not base.decoder
+
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
     def test_a_pack_is_put_together_for_its_first_picture_and_once(self, build_model, base, dtype):
         restorer = Restorer(
@@ -297,6 +302,23 @@ class TestRestoring:
         restored(restorer, JPEG2000)
         assert [made] == list(restorer._extended.values())
         assert {p.dtype for p in made.parameters()} == {dtype}
+
+    def test_a_pack_for_a_codec_that_the_base_knows(self, build_model, base):
+        network, pack = build_model(), make_pack(base, codecs=("jpeg", "webp"))
+        plain = Restorer(network, device=torch.device("cpu"))
+        packed = Restorer(network, device=torch.device("cpu"), packs=[pack])
+        bare = picture(CodecInfo(name="webp"))  # its severity is seen, as without the pack
+        assert packed.treatment(bare).told == plain.treatment(bare).told
+        assert packed.treatment(bare).card == pack.card
+        unknown = picture(CodecInfo.unknown())  # so is its codec
+        seen = plain.treatment(unknown).told
+        assert seen.name in pack.card.codecs
+        assert packed.treatment(unknown).told == seen
+        assert packed.treatment(unknown).card == pack.card
+        relative = picture(CodecInfo(name="vvc", severity=0.8))
+        assert packed.treatment(relative) == plain.treatment(relative)
+        always = Restorer(network, device=torch.device("cpu"), pack=pack)
+        assert always.treatment(relative).card == pack.card
 
     def test_one_pack_for_every_picture(self, build_model, base):
         restorer = Restorer(build_model(), device=torch.device("cpu"), pack=make_pack(base))
@@ -428,6 +450,16 @@ class TestStore:
         choice = PackChoice([first, other])
         assert choice.by_codec(JPEG2000) == first.card
         assert choice.by_codec(CodecInfo(name="mpeg2")) == other.card
+
+    def test_lighter_compression_is_the_bases(self, base):
+        pack = make_pack(base)
+        card = replace(pack.card, least_severity=0.5)
+        choice = PackChoice([replace(pack, card=card)])
+        assert choice.by_codec(replace(JPEG2000, severity=0.5)) == card
+        assert choice.by_codec(replace(JPEG2000, severity=0.49)) is None
+        assert choice.by_codec(CodecInfo(name="jpeg2000")) == card  # how hard is not told
+        always = PackChoice([], replace(pack, card=card))
+        assert always.by_codec(replace(JPEG2000, severity=0.0)) == card
 
     @pytest.mark.parametrize("experts", [0, "2"])
     def test_a_card_whose_experts_cannot_be(self, base, experts):

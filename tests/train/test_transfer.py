@@ -26,7 +26,7 @@ from diffir.pictures.writing import write
 from diffir.restore.pack_file import load_packs, save_packs
 from diffir.restore.prompt_packs import model_hash
 from diffir.restore.restorer import load
-from diffir.train import feature_cache, finetuning, transfer_critic
+from diffir.train import feature_cache, holding_out, transfer_critic
 from diffir.train.feature_cache import FeatureCache
 from diffir.train.finetuning import FineTuning, Request
 from diffir.train.synthetic import synthetic_picture
@@ -429,7 +429,7 @@ class TestFineTuning:
     @pytest.fixture
     def request_of(self, tmp_path, tiny_weights, lpips, monkeypatch):
         monkeypatch.setenv("DIFFIR_CONFIG", str(tmp_path / "config"))
-        monkeypatch.setattr(finetuning, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
+        monkeypatch.setattr(holding_out, "JUDGED_CROPS", 3)  # of 192x192 each, by two networks
 
         def build(pictures=1, side=400, **changes) -> Request:
             folder = tmp_path / f"{pictures}-{side}"
@@ -453,6 +453,20 @@ class TestFineTuning:
         assert card.levels == default_host().codec("mpeg2").spec.levels
         restorer = load(request.model, device="cpu", prompts=str(tmp_path / "p.safetensors"))
         assert restorer.pack_for(CodecInfo.unknown()) == "mpeg2"
+
+    def test_of_a_codec_that_the_base_knows(self, request_of):
+        """It learns what the base was trained on, and the base itself recognizes it."""
+        request = replace(request_of(), codec="jpeg")
+        tuning = FineTuning(request, default_host())
+        assert tuning.levels == (5.0, 60.0)
+        assert {pair.codec.name for pair in tuning.crops} == {"jpeg"}
+        assert all(5 <= pair.codec.quality <= 60 for pair in tuning.crops)
+        assert tuning.recognizer is None
+        card = tuning.pack(tuning.witness(tuning.base)).card
+        assert card.least_severity == default_host().codec("jpeg").spec.scale.severity(60)
+        told = FineTuning(replace(request, qualities=(95, 90)), default_host())
+        assert told.levels == (95.0, 90.0)
+        assert all(90 <= pair.codec.quality <= 95 for pair in told.crops)
 
     def test_a_full_disk_midway_keeps_the_last_good_pack(self, request_of, tmp_path, small_files):
         tuning = FineTuning(request_of(), default_host())
@@ -495,7 +509,7 @@ class TestFineTuning:
     def test_the_crops_that_tell_are_not_those_that_choose(self, request_of):
         tuning = FineTuning(request_of(5), default_host())
         assert len(tuning.told) == len(tuning.judged) == 3
-        whole = tuning.sources[0].pixels  # the first is held out, and halved
+        whole = tuning.sources[0].clean  # the first is held out, and halved
         places = [
             [place_of(crop.clean, whole) for crop in crops]
             for crops in (tuning.judged, tuning.told)
@@ -504,7 +518,7 @@ class TestFineTuning:
         assert all(left >= 200 for _, left in places[1])
 
     def test_of_a_small_picture_each_crop_counts_once(self, request_of, monkeypatch):
-        monkeypatch.setattr(finetuning, "JUDGED_CROPS", 12)
+        monkeypatch.setattr(holding_out, "JUDGED_CROPS", 12)
         tuning = FineTuning(request_of(5, side=192), default_host())
         for crops in (tuning.judged, tuning.told):
             assert 2 <= len(crops) <= 12
