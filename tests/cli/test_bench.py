@@ -131,8 +131,8 @@ def test_with_and_without_prompt_packs(diffir, folder, tiny_weights):
     outcome = diffir(*words, "--prompts", "auto", "--prompts", "none")
     assert outcome.code == 0, outcome.err
     _, stored, bare = json.loads(outcome.out)["rows"]
-    assert stored["picture"] == f"{tiny_weights}, fidelity 1"
-    assert bare["picture"] == f"{tiny_weights}, prompts none, fidelity 1"
+    assert stored["restorer"] == str(tiny_weights)
+    assert bare["restorer"] == f"{tiny_weights}, prompts none"
     assert stored["mean"] == bare["mean"]  # no pack is stored for this model
     assert "there is no prompt pack 'nothing'" in diffir(*words, "--prompts", "nothing").err
 
