@@ -34,6 +34,7 @@ from diffir.train.holding_out import halved, judged_crops, split
 from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
+    CompressedPicture,
     clean_pictures,
     compressed_pairs,
     draw_crops,
@@ -119,6 +120,7 @@ class FineTuning:
         base = without_experts(base) if effort.scratch else base
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
+        self.least_severity = self._least_severity()
         count = request.crops or crops
         if effort.critic and base.sampler.steps > 1:
             raise RecipeError(
@@ -168,7 +170,7 @@ class FineTuning:
             license=request.license,
             version=diffir.__version__,
             recognition=recognition,
-            least_severity=self._least_severity(),
+            least_severity=self.least_severity,
         )
         return PromptPack(card, self.transfer.best, {} if learned is None else learned.state_dict())
 
@@ -228,8 +230,13 @@ class FineTuning:
 
     def _least_severity(self) -> float:
         """What a pack for a known codec did not learn of, the base has learned."""
+        if not self.known:
+            return 0.0
+        if self.request.pairs is not None:
+            told = [one.pair.codec for one in self.sources if isinstance(one, CompressedPicture)]
+            return min(codec.severity or 0.0 for codec in told)
         scale = self.host.codec(self.request.codec).spec.scale
-        return min(scale.severity(level) for level in self.levels) if self.known else 0.0
+        return min(scale.severity(level) for level in self.levels)
 
     def _sources(self, degradation: Degradation, host: Host) -> list[PairSource]:
         request = self.request

@@ -468,6 +468,17 @@ class TestFineTuning:
         assert told.levels == (95.0, 90.0)
         assert all(90 <= pair.codec.quality <= 95 for pair in told.crops)
 
+    def test_pairs_of_a_codec_that_the_base_knows(self, request_of, tmp_path):
+        jpeg = default_host().codec("jpeg")
+        (tmp_path / "lq").mkdir()
+        for seed, quality in enumerate((10, 30)):
+            (tmp_path / "lq" / f"{seed}.jpg").write_bytes(jpeg.encode(pixels(seed, 400), quality))
+            write(Picture(pixels(seed, 400)), tmp_path / "hq" / f"{seed}.png")
+        pairs = (tmp_path / "lq", tmp_path / "hq")
+        request = replace(request_of(), codec="jpeg", data=None, pairs=pairs)
+        tuning = FineTuning(request, default_host())
+        assert tuning.least_severity == pytest.approx(jpeg.spec.scale.severity(30))
+
     def test_a_full_disk_midway_keeps_the_last_good_pack(self, request_of, tmp_path, small_files):
         tuning = FineTuning(request_of(), default_host())
         path = tmp_path / "p.safetensors"
