@@ -34,7 +34,6 @@ from diffir.train.holding_out import halved, judged_crops, split
 from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
-    CompressedPicture,
     clean_pictures,
     compressed_pairs,
     draw_crops,
@@ -120,7 +119,6 @@ class FineTuning:
         base = without_experts(base) if effort.scratch else base
         self.base_hash = model_hash(base)
         self.base = base.to(choose_device(request.device))
-        self.least_severity = self._least_severity()
         count = request.crops or crops
         if effort.critic and base.sampler.steps > 1:
             raise RecipeError(
@@ -135,6 +133,10 @@ class FineTuning:
             )
         side = SIDE if base.sampler.steps == 1 else SAMPLED_SIDE
         self.crops = draw_crops(learned, count=count, side=side, seed=self.effort.seed)
+        # As files tell it, for by that pictures are told apart. What a pack for a known codec did
+        # not learn of, the base has learned.
+        learned_of = [crop.codec.severity or 0.0 for crop in self.crops]
+        self.least_severity = min(learned_of) if self.known else 0.0
         self.cache = FeatureCache(
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
@@ -227,16 +229,6 @@ class FineTuning:
     def known(self) -> bool:
         """Whether the base was trained on the codec."""
         return is_known(self.base, CodecInfo(self.request.codec))
-
-    def _least_severity(self) -> float:
-        """What a pack for a known codec did not learn of, the base has learned."""
-        if not self.known:
-            return 0.0
-        if self.request.pairs is not None:
-            told = [one.pair.codec for one in self.sources if isinstance(one, CompressedPicture)]
-            return min(codec.severity or 0.0 for codec in told)
-        scale = self.host.codec(self.request.codec).spec.scale
-        return min(scale.severity(level) for level in self.levels)
 
     def _sources(self, degradation: Degradation, host: Host) -> list[PairSource]:
         request = self.request

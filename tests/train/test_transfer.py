@@ -463,7 +463,7 @@ class TestFineTuning:
         assert all(5 <= pair.codec.quality <= 60 for pair in tuning.crops)
         assert tuning.recognizer is None
         card = tuning.pack(tuning.witness(tuning.base)).card
-        assert card.least_severity == default_host().codec("jpeg").spec.scale.severity(60)
+        assert card.least_severity == min(pair.codec.severity for pair in tuning.crops)
         told = FineTuning(replace(request, qualities=(95, 90)), default_host())
         assert told.levels == (95.0, 90.0)
         assert all(90 <= pair.codec.quality <= 95 for pair in told.crops)
@@ -475,9 +475,17 @@ class TestFineTuning:
             (tmp_path / "lq" / f"{seed}.jpg").write_bytes(jpeg.encode(pixels(seed, 400), quality))
             write(Picture(pixels(seed, 400)), tmp_path / "hq" / f"{seed}.png")
         pairs = (tmp_path / "lq", tmp_path / "hq")
-        request = replace(request_of(), codec="jpeg", data=None, pairs=pairs)
+        request = replace(request_of(), codec="jpeg", data=None, pairs=pairs, crops=64)
         tuning = FineTuning(request, default_host())
         assert tuning.least_severity == pytest.approx(jpeg.spec.scale.severity(30))
+
+    def test_a_file_as_hard_as_the_learned_ones_is_served(self, request_of):
+        """WebP's files tell another severity than its qualities have on their scale."""
+        request = replace(request_of(), codec="webp", qualities=(1, 10), crops=64)
+        least = FineTuning(request, default_host()).least_severity
+        webp = default_host().codec("webp")
+        told = {q: webp.read_info(webp.encode(pixels(0, 400), q)).severity for q in (5, 40)}
+        assert told[40] < least <= told[5]
 
     def test_a_full_disk_midway_keeps_the_last_good_pack(self, request_of, tmp_path, small_files):
         tuning = FineTuning(request_of(), default_host())
