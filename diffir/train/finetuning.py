@@ -31,6 +31,7 @@ from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.train.clean_pictures import find_pictures
 from diffir.train.feature_cache import FeatureCache
 from diffir.train.holding_out import halved, judged_crops, split
+from diffir.train.pixels_on_disk import forget
 from diffir.train.recognizing import learn_to_recognize
 from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
@@ -258,7 +259,9 @@ def _diet(request: Request, known: Sequence[Mapping[str, Any]]) -> list[Mapping[
 
 def _is_gray(source: PairSource) -> bool:
     pixels = source.clean
-    return bool((pixels == pixels[..., :1]).all())
+    gray = bool((pixels == pixels[..., :1]).all())
+    forget(pixels)
+    return gray
 
 
 def _defaults(pictures: int) -> tuple[int, int]:

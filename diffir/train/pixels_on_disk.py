@@ -1,4 +1,8 @@
-"""Pixels of many pictures in one file without a name: a hundred photographs take gigabytes."""
+"""Pixels of many pictures in one file without a name: a hundred photographs take gigabytes.
+
+They are mapped, not read: pages that were looked at count as this process's memory until they are
+forgotten, and can be looked at again.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +65,16 @@ def on_disk(pictures: Iterable[Pixels], folder: Path) -> list[Pixels]:
         kept.append(np.frombuffer(mapping, np.uint8, prod(shape), start).reshape(shape))
         start += prod(shape)
     return kept
+
+
+def forget(pixels: Pixels) -> None:
+    """Give back the memory that looking at a picture of `on_disk`, or at a part of it, took.
+
+    Of other arrays nothing is given back.
+    """
+    owner: object = pixels
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    mapping = owner.obj if isinstance(owner, memoryview) else None
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

@@ -17,7 +17,7 @@ from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.reading import read
 from diffir.train.clean_pictures import find_pictures
-from diffir.train.pixels_on_disk import on_disk
+from diffir.train.pixels_on_disk import forget, on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -188,6 +188,8 @@ def _region(rng: np.random.Generator, side: int, *pictures: Pixels) -> list[Pixe
         top, left = _corner(pictures[0].shape, rng, side)
         where = (slice(top, top + side), slice(left, left + side))
         regions.append([np.array(pixels[where]) for pixels in pictures])
+    for pixels in pictures:
+        forget(pixels)
     return max(regions, key=lambda parts: float(np.stack(parts)[:, ::2, ::2].std()))
 
 

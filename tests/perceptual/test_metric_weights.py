@@ -64,6 +64,26 @@ class TestLoadWeights:
         load_weights(layer, tmp_path / "w.safetensors", prefix="part.")
         assert layer.weight.tolist() == [[1, 1]]
 
+    def test_networks_of_one_file_share_its_memory_until_it_changes(self, tmp_path: Path) -> None:
+        path = tmp_path / "w.safetensors"
+
+        def exchanged(value: float) -> None:
+            tensors = {"weight": torch.full((1, 2), value), "bias": torch.ones(1)}
+            save_file(tensors, tmp_path / "scratch")
+            (tmp_path / "scratch").replace(path)
+
+        def loaded() -> torch.nn.Linear:
+            layer = torch.nn.Linear(2, 1)
+            load_weights(layer, path)
+            return layer
+
+        exchanged(1.0)
+        one, other = loaded(), loaded()
+        assert one.weight.data_ptr() == other.weight.data_ptr()
+        exchanged(2.0)
+        assert loaded().weight.tolist() == [[2, 2]]
+        assert one.weight.tolist() == [[1, 1]]
+
     def test_refuses_another_networks_file(self, random_weights: Path) -> None:
         with pytest.raises(CheckpointError, match="does not hold the weights of Lpips"):
             Lpips("vgg", weights=random_weights / "alex.safetensors")

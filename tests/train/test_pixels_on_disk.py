@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from diffir.errors import OutputError
-from diffir.train.pixels_on_disk import on_disk
+from diffir.train.pixels_on_disk import forget, on_disk
+
+
+def resident(kind: str) -> int:
+    """Memory of this process, in kB: "RssAnon" or "RssFile"."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(kind))
 
 
 def test_the_same_pixels_read_only(tmp_path):
@@ -32,14 +38,28 @@ def test_nothing_is_left_by_name_however_the_process_ends(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_it_is_not_held_in_memory(tmp_path):
-    def anonymous() -> int:
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-    before = anonymous()
+    before = resident("RssAnon")
     kept = on_disk((np.full((1000, 1000, 3), 7, np.uint8) for _ in range(30)), tmp_path)
     assert all(pixels[::100, ::100].all() for pixels in kept)
-    assert anonymous() - before < 45_000  # kB, of 90,000
+    assert resident("RssAnon") - before < 45_000  # kB, of 90,000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_what_was_looked_at_can_be_forgotten_and_looked_at_again(tmp_path):
+    [kept] = on_disk([np.full((4000, 4000, 3), 7, np.uint8)], tmp_path)
+    before = resident("RssFile")
+    assert kept.sum() == 7 * kept.size
+    assert resident("RssFile") - before > 40_000  # kB, of 48,000
+    forget(kept[8:, 8:])
+    assert resident("RssFile") - before < 1000
+    assert kept.sum() == 7 * kept.size
+
+
+def test_of_other_arrays_nothing_is_forgotten():
+    pixels = np.ones((8, 8, 3), np.uint8)
+    forget(pixels[2:])
+    forget(np.frombuffer(b"abc", np.uint8))
+    assert pixels.all()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs the module resource")
