@@ -33,7 +33,7 @@ class L2Pooling(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        edge = torch.tensor([0.25, 0.5, 0.25])
+        edge = torch.tensor([0.25, 0.5, 0.25], device="cpu")  # whatever the rest is built on
         window = torch.outer(edge, edge).expand(channels, 1, 3, 3).clone()
         self.register_buffer("window", window, persistent=False)
 
@@ -63,7 +63,8 @@ class Dists(nn.Module):
         mixing = _Mixing(3 + sum(Vgg16.channels))
         load_weights(mixing, weights or metric_weights("dists"))
         self.mixing = mixing
-        self.trunk = Vgg16(L2Pooling)
+        with torch.device("meta"):  # its weights come from a file, and take no memory until then
+            self.trunk = Vgg16(L2Pooling)
         load_weights(self.trunk, trunk_weights or metric_weights("lpips-vgg"), prefix="trunk.")
         self.register_buffer("mean", _per_channel(0.485, 0.456, 0.406), persistent=False)
         self.register_buffer("deviation", _per_channel(0.229, 0.224, 0.225), persistent=False)

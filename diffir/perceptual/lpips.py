@@ -58,7 +58,8 @@ class Lpips(nn.Module):
             )
         trunk, stored = _BACKBONES[backbone]
         self.backbone = backbone
-        self.trunk = trunk()
+        with torch.device("meta"):  # its weights come from a file, and take no memory until then
+            self.trunk = trunk()
         self.linear = nn.ParameterList([torch.zeros(width) for width in self.trunk.channels])
         # The mean and deviation of ImageNet on [-1,1], rounded as the authors' code has them.
         self.register_buffer("shift", _per_channel(-0.030, -0.088, -0.188), persistent=False)
