@@ -75,7 +75,7 @@ def finetune_prompts(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fine-tune the expert prompts for a codec that the model was not trained on.
+    """Fine-tune expert prompts for one codec, most of all one that is new to the model.
 
     Only new experts and their gates train; everything else is frozen, and pictures of other codecs
     come out as before. The pack is small; install it with: diffir prompts install PACK

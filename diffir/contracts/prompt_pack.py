@@ -61,7 +61,8 @@ class PackCard:
     least_severity: in [0,1], of the pictures that it serves; lighter compression is the base's.
 
     Raises:
-        ValueError: a name that could lead out of the folder of packs; no number of experts.
+        ValueError: a name that could lead out of the folder of packs; no number of experts; a
+            severity outside [0,1].
     """
 
     name: str
@@ -85,6 +86,8 @@ class PackCard:
             raise ValueError(f"a pack cannot be called {self.name!r}")
         if not isinstance(self.experts, int) or self.experts < 1:
             raise ValueError(f"a pack cannot have {self.experts!r} experts")
+        if not 0 <= self.least_severity <= 1:
+            raise ValueError(f"a pack cannot serve from severity {self.least_severity!r} on")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -81,7 +82,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     """Give `module` the tensors of `path` whose names start with `prefix`, all and no others.
 
     Networks of one file share its memory (VGG16 alone takes 59 MB, and DISTS and LPIPS look through
-    it): they are to be frozen.
+    it): they are to be frozen. The file is mapped: exchange it, and do not write into it.
 
     Raises:
         CheckpointError: the file is damaged or does not fit the module.
@@ -108,7 +109,9 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
 def _tensors(path: Path, state: tuple[int, int]) -> dict[str, Tensor]:
     """A file in one of its states, mapped: what nobody looks at takes no memory."""
     del state  # a file that was exchanged is another
-    return load_file(path)
+    with torch.inference_mode(False):  # whoever asks first: others may need gradients through it
+        tensors = load_file(path)
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def fetch(archives: Path | None = None) -> tuple[Path, ...]:

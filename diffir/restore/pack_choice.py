@@ -81,15 +81,23 @@ class PackChoice:
         card, told = self.by_codec(picture.codec), picture.codec
         if card is None and not picture.codec.known and self.recognizers:
             card, told = self._recognize(model, picture)
-        if card is None or is_known(model, told):
+        if card is None or self._is_of_known_codec(model, told, card):
             told = what_is_told(model, picture)
             # A codec that the base takes for a relative is not one of the relative's pack.
-            same = picture.codec.name in (None, told.name)
-            card = self.by_codec(told) if same else self.always
+            card = self.by_codec(told) if picture.codec.name in (None, told.name) else None
         if strength is None:
             guessed = told.severity != picture.codec.severity
             strength = strength_for(told.severity, guessed=guessed)
         return Treatment(told, strength, card)
+
+    @staticmethod
+    def _is_of_known_codec(model: nn.Module, told: CodecInfo, card: PackCard) -> bool:
+        """Whether the base knows the picture's codec, or, if that is not told, one of the pack's.
+
+        Then it sees in the pixels what the file leaves open, as it does without a pack.
+        """
+        names = [told.name] if told.known else card.codecs
+        return any(is_known(model, CodecInfo(name)) for name in names)
 
     def _recognize(self, model: nn.Module, picture: Picture) -> tuple[PackCard | None, CodecInfo]:
         traces = getattr(model.get_submodule("router"), "traces", None)

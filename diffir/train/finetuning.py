@@ -25,7 +25,7 @@ from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import cache_folder
 from diffir.restore.checkpoint import find_weights, load_checkpoint
 from diffir.restore.device import choose_device
-from diffir.restore.guard import is_known
+from diffir.restore.guard import is_known, what_is_told
 from diffir.restore.prompt_packs import model_hash, without_experts
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.train.clean_pictures import find_pictures
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from diffir.contracts.interfaces import Degradation
     from diffir.contracts.prompt_pack import Recognition
+    from diffir.diffusion.model import RestorationModel
     from diffir.host.manager import Host
     from diffir.restore.recognizer import Recognizer
     from diffir.train.transfer_crops import PairSource
@@ -110,7 +111,7 @@ class FineTuning:
         ends = [end for table in diet for end in table.get("quality", ())]
         levels = request.qualities or ends or host.codec(request.codec).spec.levels
         self.levels = tuple(float(quality) for quality in dict.fromkeys(levels))
-        self.host, self.sources = host, self._sources(mix(diet, host), host)
+        self.host, self.sources = host, self._sources(mix(diet, host), base, host)
         self.pictures = len(self.sources)
         self.colorless = sum(_is_gray(source) for source in self.sources)
         learned, held = split(self.sources)
@@ -136,8 +137,9 @@ class FineTuning:
         self.crops = draw_crops(learned, count=count, side=side, seed=self.effort.seed)
         # As files tell it, for by that pictures are told apart. What a pack for a known codec did
         # not learn of, the base has learned.
-        learned_of = [crop.codec.severity or 0.0 for crop in self.crops]
-        self.least_severity = min(learned_of) if self.known else 0.0
+        severities = [crop.codec.severity for crop in self.crops]
+        learned_of = [severity for severity in severities if severity is not None]
+        self.least_severity = min(learned_of, default=0.0) if self.known else 0.0
         self.cache = FeatureCache(
             cache_folder() / "features", self.base, key=self.base_hash, crops=self.crops
         )
@@ -229,9 +231,13 @@ class FineTuning:
     @property
     def known(self) -> bool:
         """Whether the base was trained on the codec."""
-        return is_known(self.base, CodecInfo(self.request.codec))
+        return any(
+            table.get("codec") == self.request.codec for table in self.recipe.training.degradations
+        )
 
-    def _sources(self, degradation: Degradation, host: Host) -> list[PairSource]:
+    def _sources(
+        self, degradation: Degradation, base: RestorationModel, host: Host
+    ) -> list[PairSource]:
         request = self.request
         if (request.data is None) is (request.pairs is None):
             raise DataError(
@@ -246,7 +252,13 @@ class FineTuning:
                 found = [found[position] for position in sorted(drawn)]
             return list(clean_pictures(found, degradation, cache_folder()))
         assert request.pairs is not None
-        return list(compressed_pairs(*request.pairs, request.codec, host, cache_folder()))
+        found = compressed_pairs(*request.pairs, request.codec, host, cache_folder())
+        if is_known(base, CodecInfo(request.codec)):
+            # What a file leaves open is seen in the pixels, as when it is restored.
+            for source in found:
+                degraded = Picture(source.pair.degraded, codec=source.pair.codec)
+                source.pair = replace(source.pair, codec=what_is_told(base, degraded))
+        return list(found)
 
 
 def _diet(request: Request, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -68,9 +68,10 @@ def on_disk(pictures: Iterable[Pixels], folder: Path) -> list[Pixels]:
 
 
 def forget(pixels: Pixels) -> None:
-    """Give back the memory that looking at a picture of `on_disk`, or at a part of it, took.
+    """Give back the memory that looking at pictures took: at all of the file that this one is in.
 
-    Of other arrays nothing is given back.
+    Args:
+        pixels: a picture of `on_disk`, or a part of one; with other arrays nothing happens.
     """
     owner: object = pixels
     while isinstance(owner, np.ndarray):

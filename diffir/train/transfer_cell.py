@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Way = Literal["prompts", "full", "scratch"]
 WAYS: tuple[Way, ...] = get_args(Way)
-FORMAT = 2
+FORMAT = 3
 """Of a record. It grows when what prompts are, or how they learn, becomes another thing."""
 
 

@@ -188,8 +188,7 @@ def _region(rng: np.random.Generator, side: int, *pictures: Pixels) -> list[Pixe
         top, left = _corner(pictures[0].shape, rng, side)
         where = (slice(top, top + side), slice(left, left + side))
         regions.append([np.array(pixels[where]) for pixels in pictures])
-    for pixels in pictures:
-        forget(pixels)
+    forget(pictures[0])  # and with it the other half of a pair
     return max(regions, key=lambda parts: float(np.stack(parts)[:, ::2, ::2].std()))
 
 

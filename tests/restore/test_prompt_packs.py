@@ -319,6 +319,28 @@ class TestRestoring:
         assert packed.treatment(relative) == plain.treatment(relative)
         always = Restorer(network, device=torch.device("cpu"), pack=pack)
         assert always.treatment(relative).card == pack.card
+        assert always.treatment(unknown).told == seen
+        assert always.treatment(unknown).strength == plain.treatment(unknown).strength
+        assert always.treatment(unknown).card == always.treatment(bare).card == pack.card
+
+    @pytest.mark.parametrize("told", [CodecInfo.unknown(), CodecInfo(name="webp")])
+    def test_severity_seen_in_pixels_decides_as_well(self, build_model, base, told):
+        network, pack = build_model(), make_pack(base, codecs=("jpeg", "webp"))
+        plain = Restorer(network, device=torch.device("cpu")).treatment(picture(told))
+        for step, served in ((-0.01, True), (0.01, False)):
+            card = replace(pack.card, least_severity=plain.told.severity + step)
+            packs = [replace(pack, card=card)]
+            packed = Restorer(network, device=torch.device("cpu"), packs=packs)
+            assert packed.treatment(picture(told)) == replace(plain, card=card if served else None)
+
+    def test_a_lighter_picture_of_a_known_codec_is_the_bases_bit_by_bit(self, build_model, base):
+        network, pack = build_model(), make_pack(base, codecs=("jpeg",))
+        pack = replace(pack, card=replace(pack.card, least_severity=0.5))
+        plain = Restorer(network, device=torch.device("cpu"))
+        packed = Restorer(network, device=torch.device("cpu"), packs=[pack])
+        for severity, same in ((0.49, True), (0.5, False)):
+            codec = CodecInfo(name="jpeg", severity=severity)
+            assert (restored(packed, codec) == restored(plain, codec)).all() == same
 
     def test_one_pack_for_every_picture(self, build_model, base):
         restorer = Restorer(build_model(), device=torch.device("cpu"), pack=make_pack(base))
@@ -460,6 +482,11 @@ class TestStore:
         assert choice.by_codec(CodecInfo(name="jpeg2000")) == card  # how hard is not told
         always = PackChoice([], replace(pack, card=card))
         assert always.by_codec(replace(JPEG2000, severity=0.0)) == card
+
+    @pytest.mark.parametrize("severity", [-0.1, 7.0, float("nan")])
+    def test_a_card_whose_severity_cannot_be(self, base, severity):
+        with pytest.raises(ValueError, match="a pack cannot serve from severity"):
+            replace(make_pack(base).card, least_severity=severity)
 
     @pytest.mark.parametrize("experts", [0, "2"])
     def test_a_card_whose_experts_cannot_be(self, base, experts):

@@ -23,6 +23,7 @@ from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.pictures.reading import read
 from diffir.pictures.writing import write
+from diffir.restore.guard import what_is_told
 from diffir.restore.pack_file import load_packs, save_packs
 from diffir.restore.prompt_packs import model_hash
 from diffir.restore.restorer import load
@@ -478,6 +479,24 @@ class TestFineTuning:
         request = replace(request_of(), codec="jpeg", data=None, pairs=pairs, crops=64)
         tuning = FineTuning(request, default_host())
         assert tuning.least_severity == pytest.approx(jpeg.spec.scale.severity(30))
+
+    def test_of_pixels_of_a_codec_that_the_base_knows_severity_is_seen(self, request_of, tmp_path):
+        """Told nothing, prompts would learn beside another picture of it than they serve."""
+        webp = default_host().codec("webp")
+        for seed in range(4):
+            left = webp.decode(webp.encode(pixels(seed, 400), 5))
+            write(Picture(left), tmp_path / "lq" / f"{seed}.png")
+            write(Picture(pixels(seed, 400)), tmp_path / "hq" / f"{seed}.png")
+        pairs = (tmp_path / "lq", tmp_path / "hq")
+        request = replace(request_of(), codec="webp", data=None, pairs=pairs, crops=64)
+        tuning = FineTuning(request, default_host())
+        told = [source.pair.codec for source in tuning.sources]
+        picture = read(tmp_path / "lq" / "0.png")
+        named = replace(picture, codec=CodecInfo(name="webp", sources={"name": "user"}))
+        assert told[0] == what_is_told(tuning.base, named)
+        assert {codec.name for codec in told} == {"webp"}
+        severities = [pair.codec.severity for pair in tuning.crops]
+        assert tuning.least_severity == min(severities) > 0
 
     def test_a_file_as_hard_as_the_learned_ones_is_served(self, request_of):
         """WebP's files tell another severity than its qualities have on their scale."""
