@@ -252,13 +252,13 @@ class FineTuning:
                 found = [found[position] for position in sorted(drawn)]
             return list(clean_pictures(found, degradation, cache_folder()))
         assert request.pairs is not None
-        found = compressed_pairs(*request.pairs, request.codec, host, cache_folder())
+        pairs = compressed_pairs(*request.pairs, request.codec, host, cache_folder())
         if is_known(base, CodecInfo(request.codec)):
             # What a file leaves open is seen in the pixels, as when it is restored.
-            for source in found:
+            for source in pairs:
                 degraded = Picture(source.pair.degraded, codec=source.pair.codec)
                 source.pair = replace(source.pair, codec=what_is_told(base, degraded))
-        return list(found)
+        return list(pairs)
 
 
 def _diet(request: Request, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
