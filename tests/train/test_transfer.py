@@ -545,7 +545,7 @@ class TestFineTuning:
             FineTuning(request, default_host())
 
     def test_the_crops_that_tell_are_not_those_that_choose(self, request_of):
-        tuning = FineTuning(request_of(5), default_host())
+        tuning = FineTuning(request_of(4), default_host())
         assert len(tuning.told) == len(tuning.judged) == 3
         whole = tuning.sources[0].clean  # the first is held out, and halved
         places = [
