@@ -137,10 +137,14 @@ class Host:
         """
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
-        out = [f"{p.name} ({p.state})" for p in self.plugins if p.state != "loaded"]
-        if out and kind != "plugin":
-            hint += f" Plugins left out: {', '.join(out)}; see: diffir plugins list"
+        if kind != "plugin":
+            hint += self.left_out()
         return UnknownComponentError(f"there is no {kind} called '{name}'", hint=hint)
+
+    def left_out(self) -> str:
+        """A sentence, to add to a hint, that names plugins that are disabled or broken; or none."""
+        out = [f"{p.name} ({p.state})" for p in self.plugins if p.state != "loaded"]
+        return f" Plugins left out: {', '.join(out)}; see: diffir plugins list" if out else ""
 
     def create(self, kind: Kind, name: str, /, **options: Any) -> Any:
         """Load a component and call it with `options`.

@@ -81,7 +81,7 @@ def read_bytes(data: bytes, *, name: str, host: Host | None = None) -> Picture:
     elif codec is not None:
         decoded = _decode_by(codec, data, name)
     else:
-        raise _unknown(data, name)
+        raise _unknown(data, name, host)
     picture = picture_of(decoded.samples, codec=_info(codec, data), metadata=decoded.metadata)
     origin = None if codec is None else Origin(codec, data, decoded.orientation)
     return _with_traces(replace(picture, origin=origin), host)
@@ -157,7 +157,7 @@ def _decode_by(codec: Codec, data: bytes, name: str) -> Still:
     return Still(pixels, metadata)
 
 
-def _unknown(data: bytes, name: str) -> PictureError:
+def _unknown(data: bytes, name: str, host: Host) -> PictureError:
     brands = file_brands(data)
     if brands & {b"heic", b"heix", b"mif1", b"heim", b"heis"}:
         return UnsupportedPictureError(
@@ -172,5 +172,5 @@ def _unknown(data: bytes, name: str) -> PictureError:
     return PictureError(
         f"{name} is not a picture that diffir knows: it begins with {data[:8]!r}",
         hint="It reads JPEG, PNG, WebP, AVIF, JPEG 2000, TIFF, BMP and GIF files, and those of "
-        "its video codecs; `diffir doctor` tells which of them work here.",
+        f"its video codecs; `diffir doctor` tells which of them work here.{host.left_out()}",
     )

@@ -12,6 +12,7 @@ from diffir.errors import (
     DuplicateComponentError,
     MissingDependencyError,
     OutputError,
+    PictureError,
     UnknownComponentError,
 )
 from diffir.host import builtins
@@ -21,6 +22,7 @@ from diffir.host.hookspecs import hookimpl
 from diffir.host.manager import Host, build_host, default_host
 from diffir.host.plugin import API_VERSION, check_api
 from diffir.host.user_folder import config_folder, disabled_plugins, remember_disabled
+from diffir.pictures.reading import read_bytes
 
 
 def codec_plugin(name: str, target: str = "json:JSONDecoder", *, needs: str | None = None):
@@ -260,6 +262,12 @@ class TestPlugins:
         assert host.plugin("my_codec").state == "disabled"
         assert host.plugin("my_codec").disabled_by == "DIFFIR_DISABLE_PLUGINS"
         assert "mine" not in [component.name for component in host.components("codec")]
+
+    def test_a_file_that_only_it_could_read_is_refused_with_its_name(self, folder, monkeypatch):
+        monkeypatch.setenv("DIFFIR_DISABLE_PLUGINS", "my_codec")
+        with pytest.raises(PictureError, match="not a picture that diffir knows") as caught:
+            read_bytes(b"mine and mine alone", name="x.mine", host=build_host())
+        assert "Plugins left out: my_codec (disabled); see: diffir" in str(caught.value.hint)
 
     def test_a_file_that_cannot_be_imported_is_a_row(self, folder):
         (folder / "broken.py").write_text("import no_such_package")
