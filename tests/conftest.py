@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from diffir.host.manager import default_host
 from diffir.recipes.recipe import parse_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from diffir.diffusion.model import RestorationModel
     from diffir.recipes.recipe import Recipe
@@ -159,3 +161,19 @@ def diffir(capsys, monkeypatch):
         return Outcome(int(leaving.value.code or 0), printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def small_files() -> Callable[..., AbstractContextManager[None]]:
+    """No file grows beyond some bytes: what a full disk is to a writer."""
+
+    @contextmanager
+    def limited(most: int = 1000) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -73,7 +73,7 @@ def bench_transfer(
         batch=batch,
         device=device,
     )
-    cells = plan_cells(template, codec, pictures or (1, 4, 16, 64), seeds, _ways(way))
+    cells = plan_cells(template, codec, pictures, seeds, _ways(way))
     command = shlex.join(["diffir", *sys.argv[1:]])
     records: list[dict[str, Any]] = []
     failed = 0

@@ -85,12 +85,14 @@ def train(
         judge_every=judge_every,
     )
     trainer = Trainer(load_recipe(recipe, host), host, settings)
-    _show(trainer.run())
-    typer.echo(f"{output / 'model.safetensors'}: {trainer.judgement}")
+    told: object = (
+        trainer.judgement if _show(trainer.run()) else "finished before; nothing was left"
+    )
+    typer.echo(f"{output / 'model.safetensors'}: {told}")
 
 
-def _show(run: Iterator[Progress]) -> None:
-    """A bar per stage, with loss and the latest judgement."""
+def _show(run: Iterator[Progress]) -> bool:
+    """A bar per stage, with loss and the latest judgement; whether there was a step to show."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -116,3 +118,4 @@ def _show(run: Iterator[Progress]) -> None:
                     now.stage, total=now.steps, loss=now.loss, judgement=judgement
                 )
             bar.update(tasks[now.stage], completed=now.step, loss=now.loss, judgement=judgement)  # type: ignore[arg-type]
+        return bool(tasks)

@@ -41,7 +41,8 @@ def write_atomically(path: Path, data: bytes, *, overwrite: bool) -> None:
     Raises:
         OutputError: the disk is full, permission is missing, or the path is taken.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # Of a long name the beginning: names end at 255 bytes, and a character takes up to four.
+    part = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

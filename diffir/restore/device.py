@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from diffir.errors import DeviceError
+from diffir.restore.memory import is_out_of_memory
 
 DTYPES = {
     "float32": torch.float32,
@@ -17,7 +18,7 @@ def choose_device(name: str) -> torch.device:
     """Name to device: "auto" takes CUDA where there is one, else the CPU; other names are torch's.
 
     Raises:
-        DeviceError: no such device here.
+        DeviceError: no such device here, or no memory left on it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,6 +26,11 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise DeviceError(
+                f"device '{name}' has no memory left",
+                hint="Close other programs that use it, or take --device cpu.",
+            ) from error
         cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
         raise DeviceError(
             f"there is no device '{name}' here",

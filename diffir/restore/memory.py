@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,8 +21,12 @@ LARGEST_TILE = 512
 """Larger tiles waste less on overlap, but fall out of a CPU's caches: no faster, more memory."""
 SHARE_OF_FREE = 0.5
 
-REFUSAL = re.compile(r"can't allocate memory|not enough memory|could not create a primitive$")
-"""How torch's CPU allocator says it, on Linux and macOS and on Windows, and how oneDNN does."""
+REFUSAL = re.compile(
+    r"can't allocate memory|not enough memory|could not create a primitive$"
+    r"|CUDA error: out of memory|_STATUS_ALLOC_FAILED|MPS backend out of memory"
+)
+"""How torch's CPU allocator says it, on Linux and macOS and on Windows, and how oneDNN does; then
+CUDA outside torch's allocator, cuBLAS and cuDNN, and Metal."""
 
 
 def bytes_per_pixel(model: RestorationModel) -> int:
@@ -81,5 +84,11 @@ def peak_bytes(device: torch.device) -> int:
     """The most memory that this process has held so far: on a CUDA device, there."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # of Unix alone
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

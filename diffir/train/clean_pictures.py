@@ -1,4 +1,4 @@
-"""Clean pictures to learn from: a folder, decoded once, at several scales, mapped from disk.
+"""Clean pictures to learn from: a folder, decoded once, at several scales, kept on disk.
 
 Photographs shrunk show more of the world per crop, and are cleaner than the file. A picture for a
 page is dense, and a model that has seen large photographs alone does a quarter less for it.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffir.errors import DataError, PictureError
+from diffir.errors import DataError, OutputError, PictureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ Pixels = NDArray[np.uint8]
 
 
 def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
-    """Every picture file below a folder, sorted; hidden files are left alone.
+    """Every picture file below a folder, sorted; hidden files and folders are left alone.
 
     Args:
         folder: searched recursively.
@@ -42,7 +43,7 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        if path.suffix.lower() in suffixes and path.is_file() and not _hidden(path, folder)
     )
     if not found:
         raise DataError(
@@ -50,6 +51,22 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
             hint=f"Expected files ending in {', '.join(sorted(suffixes))}.",
         )
     return found
+
+
+@dataclass(frozen=True)
+class KeptPixels:
+    """Pixels `(H,W,3) uint8` in a `.npy` file, open only while some of them are read.
+
+    A thousand pictures at five scales are more files than a system lets a process have open, and
+    mapped ones would travel whole to a worker that is not forked.
+    """
+
+    file: Path
+    shape: tuple[int, ...]
+
+    def __getitem__(self, where: Any) -> Pixels:
+        """A copy of some rows and columns, as of an array."""
+        return np.array(np.load(self.file, mmap_mode="r")[where])
 
 
 class PictureCache:
@@ -63,11 +80,12 @@ class PictureCache:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def scales(self, path: Path) -> list[Pixels]:
-        """Memory-mapped `(H,W,3) uint8` at each of `SCALES`, decoding the file if need be.
+    def scales(self, path: Path) -> list[KeptPixels]:
+        """The picture at each of `SCALES`, decoding the file if need be.
 
         Raises:
             DataError: the file is not a readable picture.
+            OutputError: there is no space for it.
         """
         stat = path.stat()
         identity = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
@@ -76,7 +94,11 @@ class PictureCache:
         if not all(target.is_file() for target in targets):
             for target, pixels in zip(targets, _decode(path), strict=True):
                 _save(target, pixels)
-        return [np.load(target, mmap_mode="r") for target in targets]
+        return [KeptPixels(target, np.load(target, mmap_mode="r").shape) for target in targets]
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _decode(path: Path) -> list[Pixels]:
@@ -101,6 +123,14 @@ def _decode(path: Path) -> list[Pixels]:
 
 def _save(target: Path, pixels: Pixels) -> None:
     partial = target.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, pixels)
-    os.replace(partial, target)
+    try:
+        with partial.open("wb") as file:
+            np.save(file, pixels)
+        os.replace(partial, target)
+    except OSError as error:
+        raise OutputError(
+            f"cannot keep decoded pictures in {target.parent}: {error.strerror or error}",
+            hint="Free some space, or name another folder in DIFFIR_CACHE.",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

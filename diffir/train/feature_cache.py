@@ -102,22 +102,19 @@ class FeatureCache:
         if model.sampler.steps > 1:
             drawn = getattr(model.encoder, "sample", False)
             key = f"{key} {model.sampler.prediction} {drawn}"
+        else:
+            key = f"{key} {model.sampler.at}"
         self.place = folder / _digest(key, crops)
-        self.reused = (self.place / "complete").is_file()
-        if not self.reused:
-            partial = self.place.with_name(f"{self.place.name}.{os.getpid()}.partial")
-            try:
-                self._fill(model, crops, partial)
-            except OSError as error:
-                raise OutputError(
-                    f"cannot write the features to {folder}: {error.strerror or error}",
-                    hint="Free some space, or name another folder in DIFFIR_CACHE.",
-                ) from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        (self.place / "complete").touch()  # the time of its last use
-        _evict(folder, keep=self.place)
-        self.arrays = {path.stem: _Array(path) for path in sorted(self.place.glob("*.npy"))}
+        try:
+            self.reused = self._open()
+            while not (self.reused or self._open()):  # evicted by another process meanwhile
+                self._fill(model, crops)
+            _evict(folder, keep=self.place)
+        except OSError as error:
+            raise OutputError(
+                f"cannot keep features in {folder}: {error.strerror or error}",
+                hint="Free some space, or name another folder in DIFFIR_CACHE.",
+            ) from error
 
     def __len__(self) -> int:
         return len(self.codecs)
@@ -145,8 +142,28 @@ class FeatureCache:
             *(part(name) if name in self.arrays else None for name in ("target", "seen")),
         )
 
+    def _open(self) -> bool:
+        """Map the arrays, if they are all there."""
+        complete = self.place / "complete"
+        if not complete.is_file():
+            return False
+        try:
+            os.utime(complete)  # the time of its last use
+            self.arrays = {path.stem: _Array(path) for path in sorted(self.place.glob("*.npy"))}
+        except FileNotFoundError:  # another process evicts it
+            return False
+        return complete.is_file()
+
+    def _fill(self, model: RestorationModel, crops: Sequence[Pair]) -> None:
+        partial = self.place.with_name(f"{self.place.name}.{os.getpid()}.partial")
+        try:
+            self._write(model, crops, partial)
+            _publish(partial, self.place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
     @torch.inference_mode()
-    def _fill(self, model: RestorationModel, crops: Sequence[Pair], partial: Path) -> None:
+    def _write(self, model: RestorationModel, crops: Sequence[Pair], partial: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         device = next(model.parameters()).device
@@ -163,8 +180,23 @@ class FeatureCache:
         for array in arrays.values():
             array.flush()
         (partial / "complete").touch()
-        shutil.rmtree(self.place, ignore_errors=True)
-        os.replace(partial, self.place)
+
+
+def _publish(partial: Path, place: Path) -> None:
+    """Give a cache its name; one that another process has published meanwhile stays."""
+    if not (place / "complete").is_file():
+        _remove(place)
+    try:
+        os.replace(partial, place)
+    except OSError:
+        if not (place / "complete").is_file():
+            raise
+
+
+def _remove(place: Path) -> None:
+    """What is half removed, by a process that is killed, must not look complete."""
+    (place / "complete").unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def _frozen(
@@ -221,21 +253,21 @@ def _digest(key: str, crops: Sequence[Pair]) -> str:
 
 
 def _evict(folder: Path, *, keep: Path) -> None:
-    def size(place: Path) -> int:
-        return sum(file.stat().st_size for file in place.iterdir())
-
-    def used(place: Path) -> float:
-        return (place / "complete").stat().st_mtime
-
     for partial in folder.glob("*.partial"):  # of runs that were killed
         with suppress(FileNotFoundError):  # or that are done just now
             if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(partial, ignore_errors=True)
-    places = [p for p in folder.iterdir() if (p / "complete").is_file() and p.suffix == ""]
-    total = sum(size(place) for place in places)
-    for place in sorted(places, key=used):
+    found = []
+    for place in folder.iterdir():
+        if place.suffix == ".partial":
+            continue
+        with suppress(OSError):  # no cache, or one that another process removes
+            used = (place / "complete").stat().st_mtime
+            found.append((used, sum(file.stat().st_size for file in place.iterdir()), place))
+    total = sum(size for _, size, _ in found)
+    for _, size, place in sorted(found):
         if total <= LIMIT_BYTES:
             break
         if place != keep:
-            total -= size(place)
-            shutil.rmtree(place, ignore_errors=True)
+            total -= size
+            _remove(place)

@@ -136,4 +136,5 @@ def _image(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
-    return float(-10 * torch.log10(F.mse_loss(a, b)))
+    """In dB, at most 100: a flat crop can come back as it was."""
+    return float(-10 * torch.log10(F.mse_loss(a, b).clamp(min=1e-10)))

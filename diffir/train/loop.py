@@ -12,10 +12,12 @@ of their number, noise is seeded per step, and the state is exchanged atomically
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -143,13 +145,38 @@ class Trainer:
         held = pictures[::HELD_OUT_EVERY]
         learned = [p for i, p in enumerate(pictures) if i % HELD_OUT_EVERY] or pictures
         self.pictures = learned
-        self.held_out = HeldOut([scales[HALF] for scales in held], host)
+        self.held_out = HeldOut([scales[HALF][:] for scales in held], host)
         self.judgement: Judgement | None = None
         self.seconds = 0.0
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run has in common with the one that it goes on from.
+
+        Not the learning rate, the precision or the batch: a run that diverged, or ran out of
+        memory, goes on with others.
+        """
+        recipe, weights = self.recipe, self.settings.weights
+        model = repr((recipe.encoder, recipe.denoiser, recipe.parts, recipe.sampler))
+        return {
+            "stages": [stage.name for stage in self.plan],
+            "seed": self.settings.seed,
+            "weights": None if weights is None else str(weights.resolve()),
+            "model": f"{recipe.name} {hashlib.sha256(model.encode()).hexdigest()[:8]}",
+        }
+
     def run(self) -> Iterator[Progress]:
-        """Train, stage by stage, yielding after each step; the result is in the output folder."""
+        """Train, stage by stage, yielding after each step; the result is in the output folder.
+
+        Raises:
+            CheckpointError: the state in the output folder is damaged, or another run's.
+            DataError: the loss became infinite or NaN. DeviceError: a step needs too much memory.
+            OutputError: there is no space for a state.
+        """
         position = self._saved_position() if self.settings.resume else None
+        if position is None:
+            for name in ("state", "state.previous"):  # or a later run would go on from it
+                shutil.rmtree(self.settings.output / name, ignore_errors=True)
         start_stage, start_step = position or (0, 0)
         for index, stage in enumerate(self.plan):
             if index < start_stage:
@@ -170,14 +197,22 @@ class Trainer:
         path = state / "position.json"
         if not path.is_file():
             return None
-        saved = json.loads(path.read_text())
-        if saved["stages"] != [stage.name for stage in self.plan]:
+        anew = "use --no-resume, or another output folder."
+        try:
+            saved = json.loads(path.read_text())
+            position, self.seconds = (saved["stage"], saved["step"]), saved["seconds"]
+        except (ValueError, KeyError) as error:
             raise CheckpointError(
-                f"{path.parent} belongs to a run of the stages {saved['stages']}",
-                hint="Resume with the same stages, use --no-resume, or another output folder.",
-            )
-        self.seconds = saved["seconds"]
-        return saved["stage"], saved["step"]
+                f"{path} is damaged: nothing can be resumed from it", hint=f"To begin anew {anew}"
+            ) from error
+        for name, value in self.identity.items():
+            if saved.get(name) != value:
+                raise CheckpointError(
+                    f"{path.parent} belongs to a run with other {name}: {saved.get(name)}, and "
+                    f"this one has {value}",
+                    hint=f"Resume with what it had, {anew}",
+                )
+        return position
 
 
 def _override(stage: Stage, settings: Settings) -> Stage:

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 
 from torch.utils.data import Dataset
 
+from diffir.train.pairs import Row
+
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from diffir.contracts.codec import CodecInfo
     from diffir.train.pairs import Pairs
-
-Row = tuple["Tensor", "Tensor", "CodecInfo", bool]
 
 
 class PairMemory:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
-from diffir.errors import DataError
+from diffir.errors import DataError, DiffirError
 from diffir.train.synthetic import synthetic_picture
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from diffir.contracts.interfaces import Degradation
+    from diffir.train.clean_pictures import KeptPixels
 
 BLIND_SHARE = 0.4
 """Share of pairs whose `CodecInfo` is withheld, so that the model also learns to judge pixels."""
@@ -61,11 +62,15 @@ class Batch:
         ]
 
 
-class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
+Row = tuple[Tensor, Tensor, CodecInfo, bool]
+"""Of `Pairs`: see its `__getitem__`."""
+
+
+class Pairs(Dataset[Row]):
     """Endless pairs by index.
 
     Args:
-        pictures: for each picture, its pixels at several scales.
+        pictures: for each picture, its pixels at several scales, `(H,W,3) uint8`.
         degradation: draws what happens to a crop.
         crop: side of a crop in pixels, a multiple of 32.
         synthetic, clean: shares of drawn pictures and of pictures left undegraded.
@@ -74,7 +79,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
 
     def __init__(
         self,
-        pictures: Sequence[Sequence[NDArray[np.uint8]]],
+        pictures: Sequence[Sequence[NDArray[np.uint8] | KeptPixels]],
         degradation: Degradation,
         *,
         crop: int,
@@ -96,7 +101,7 @@ class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
         self.clean = clean
         self.seed = seed
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, CodecInfo, bool]:
+    def __getitem__(self, index: int) -> Row:
         """Clean and degraded `(3,crop,crop) uint8`, what happened, and whether to tell."""
         rng = np.random.default_rng((self.seed, index))
         pixels = self._draw(rng)
@@ -117,7 +122,9 @@ class Pairs(Dataset[tuple[Tensor, Tensor, CodecInfo, bool]]):
             pixels = pixels[:, ::-1]
         return np.ascontiguousarray(np.rot90(pixels, int(rng.integers(4))))
 
-    def _cut(self, source: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _cut(
+        self, source: NDArray[np.uint8] | KeptPixels, rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
         top, left = (int(rng.integers(side - self.crop + 1)) for side in source.shape[:2])
         return source[top : top + self.crop, left : left + self.crop]
 
@@ -126,10 +133,34 @@ def _tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 
-def collate(rows: Sequence[tuple[Tensor, Tensor, CodecInfo, bool]]) -> Batch:
+def collate(rows: Sequence[Row]) -> Batch:
     """Rows of `Pairs` to a `Batch`."""
     clean, degraded, codecs, tell = zip(*rows, strict=True)
     told = tuple(
         codec if said else CodecInfo.unknown() for codec, said in zip(codecs, tell, strict=True)
     )
     return Batch(torch.stack(clean) / 255, torch.stack(degraded) / 255, tuple(codecs), told)
+
+
+class Told(Dataset["Row | DiffirError"]):
+    """Rows of a dataset. An error is one, too: raised in a worker only its traceback would come."""
+
+    def __init__(self, rows: Dataset[Row]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, index: int) -> Row | DiffirError:
+        """The row, or why there is none."""
+        try:
+            return self._rows[index]
+        except DiffirError as error:
+            return error
+
+
+def collate_told(rows: Sequence[Row | DiffirError]) -> Batch | DiffirError:
+    """Rows of `Told` to a `Batch`, or to the first error among them."""
+    found: list[Row] = []
+    for row in rows:
+        if isinstance(row, DiffirError):
+            return row
+        found.append(row)
+    return collate(found)

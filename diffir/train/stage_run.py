@@ -8,18 +8,20 @@ import math
 import os
 import shutil
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from diffir.degradations.diet import mix
-from diffir.errors import DataError, RecipeError
+from diffir.errors import DataError, DiffirError, OutputError, RecipeError
 from diffir.restore.checkpoint import save_checkpoint
 from diffir.restore.memory import memory_told
-from diffir.train.pairs import Pairs, collate
+from diffir.train.pairs import Pairs, Told, collate_told
 from diffir.train.processes import Processes
 from diffir.train.stages import find_stage
 
@@ -119,14 +121,17 @@ class StageRun:
         memory = self.trainer.memory
         numbers = self.processes.numbers(first, self.steps, batch=self.plan.batch)
         loader: DataLoader[Any] = DataLoader(
-            pairs if memory is None else memory.over(pairs, training.degradations),
+            Told(pairs if memory is None else memory.over(pairs, training.degradations)),
             batch_size=self.plan.batch,
             sampler=numbers,
             num_workers=settings.workers,
-            collate_fn=collate,
+            collate_fn=collate_told,
             prefetch_factor=4 if settings.workers else None,
         )
-        yield from loader
+        for batch in loader:
+            if isinstance(batch, DiffirError):
+                raise batch
+            yield batch
 
     def _step(self, batch: Batch, step: int) -> float:
         seed = self.trainer.settings.seed * 100 + self.index
@@ -197,7 +202,8 @@ class StageRun:
             )
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(partial))
+        with _space_told(partial):
+            self.accelerator.save_state(str(partial))
         self.accelerator.wait_for_everyone()
         if self.processes.is_first:
             self._exchange_states(partial, step)
@@ -209,13 +215,14 @@ class StageRun:
         state = output / "state"
         done = step == self.steps
         position = {
-            "stages": [stage.name for stage in self.trainer.plan],
+            **self.trainer.identity,
             "stage": self.index,
             "step": step,
             "done": done,
             "seconds": self.trainer.seconds,
         }
-        (partial / "position.json").write_text(json.dumps(position))
+        with _space_told(partial):
+            (partial / "position.json").write_text(json.dumps(position))
         previous = output / "state.previous"
         shutil.rmtree(previous, ignore_errors=True)
         if state.exists():
@@ -262,6 +269,22 @@ def scaled_groups(
             hint="Name parts of the model: router, conditioner, denoiser, decoder, encoder.",
         )
     return [{"params": group, "scale": scale} for scale, group in groups.items()]
+
+
+@contextmanager
+def _space_told(partial: Path) -> Iterator[None]:
+    """What is inside writes a state; where it cannot, what is there of it goes.
+
+    torch and safetensors have errors of their own for a full disk.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(
+            f"cannot write the state to {partial.parent}: {error}",
+            hint="Free some space; the same command goes on from the last state that was written.",
+        ) from error
 
 
 def _cosine(step: int, steps: int) -> float:

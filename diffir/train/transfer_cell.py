@@ -171,3 +171,5 @@ if __name__ == "__main__":
         main(*sys.argv[1:])
     except DiffirError as error:
         raise SystemExit(f"error: {error}\nhint: {error.hint}") from None
+    except KeyboardInterrupt:  # the process that started this one was stopped, and says so
+        raise SystemExit(130) from None

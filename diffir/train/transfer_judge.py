@@ -128,7 +128,8 @@ class Judge:
         return torch.tensor(rows)
 
     def _score(self, rich: Tensor, faithful: Tensor, clean: Tensor) -> tuple[float, float, float]:
-        psnr = -10 * torch.log10(F.mse_loss(faithful.clamp(0, 1), clean))
+        # A flat crop can come back as it was: 100 dB, of which means can be taken.
+        psnr = -10 * torch.log10(F.mse_loss(faithful.clamp(0, 1), clean).clamp(min=1e-10))
         rich = rich.clamp(0, 1)
         return float(self.lpips(rich, clean)), float(self.dists(rich, clean)), float(psnr)
 

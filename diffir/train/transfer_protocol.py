@@ -12,22 +12,26 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffir.errors import DataError
+from diffir.train.clean_pictures import find_pictures
 from diffir.train.transfer_cell import FORMAT, WAYS, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from diffir.train.transfer_cell import Way
+
+COUNTS = (1, 4, 16, 64)
+"""Of pictures to learn from, where nobody says it."""
 
 
 def plan_cells(
     template: Cell,
     codecs: Sequence[str],
-    counts: Sequence[int],
+    counts: Sequence[int] | None,
     seeds: int,
     ways: Sequence[Way] = WAYS,
 ) -> list[Cell]:
@@ -36,14 +40,25 @@ def plan_cells(
     Args:
         template: gives everything else.
         codecs: registered names.
-        counts: of pictures to learn from.
+        counts: of pictures to learn from; None is those of `COUNTS` that the folder has.
         seeds: how many, from 0 on.
         ways: which of the three to run.
+
+    Raises:
+        DataError: the folder has less pictures than that.
     """
+    there = len(find_pictures(Path(template.data)))
+    counts = counts or [count for count in COUNTS if count <= there]
+    if max(counts) > there:
+        raise DataError(
+            f"{template.data} has {there} pictures, and cells with {max(counts)} were asked for",
+            hint="Ask for no more than there are, or give a folder with more.",
+        )
     shared = asdict(template)
+    each = itertools.product(range(seeds), codecs, counts, ways)
     return [
         Cell(**{**shared, "codec": codec, "pictures": count, "seed": seed, "way": way})
-        for seed, codec, count, way in itertools.product(range(seeds), codecs, counts, ways)
+        for seed, codec, count, way in dict.fromkeys(each)  # what is named twice counts once
     ]
 
 

@@ -27,6 +27,9 @@ def test_weights_for_a_recipe(train, tiny_recipe, tmp_path):
     assert load_checkpoint(path, default_host())[1] == tiny_recipe
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["stage"] for row in rows] == ["prior", "compensator"]
+    again = train("--device", "cpu", "--stage", "prior", "--stage", "compensator")
+    assert again.code == 0, again.err
+    assert f"{path}: finished before; nothing was left" in again.out
 
 
 @pytest.mark.parametrize(

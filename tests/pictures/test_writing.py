@@ -166,6 +166,11 @@ class TestFiles:
         assert [entry.name for entry in tmp_path.iterdir()] == (["a.png"] if existing else [])
         assert not existing or path.read_bytes() == b"mine"
 
+    @pytest.mark.parametrize("name", ["a" * 251, "\u304a" * 83, "\U0001f5bc" * 62])
+    def test_names_as_long_as_names_can_be(self, tmp_path: Path, name: str) -> None:
+        path = write(PICTURE, tmp_path / f"{name}.png")
+        assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
     def test_a_killed_process_leaves_no_half_file(self, tmp_path: Path) -> None:
         program = (
             "import sys; from pathlib import Path\n"

@@ -19,6 +19,16 @@ def test_a_device_that_is_not_here(name):
     assert caught.value.hint.startswith("This machine has: cpu")
 
 
+def test_a_device_that_is_full(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB.")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(DeviceError, match="device 'cpu' has no memory left") as caught:
+        choose_device("cpu")
+    assert "Close other programs" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [

@@ -29,6 +29,20 @@ def test_a_refused_allocation_is_recognized():
     assert is_out_of_memory(caught.value)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be reported at some other call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)",
+        "[enforce fail at alloc_cpu.cpp:124] not enough memory: you tried to allocate 8 bytes",
+    ],
+)
+def test_so_is_what_devices_say(message):
+    assert is_out_of_memory(RuntimeError(message))
+
+
 def test_other_mistakes_are_not():
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
         torch.ones(2, 3) @ torch.ones(2, 3)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 
 import numpy as np
 import pytest
 from small_sd21 import NATIVE, small_model, small_recipe
 
 from diffir.contracts.picture import Picture
-from diffir.errors import DataError
+from diffir.errors import DataError, OutputError
 from diffir.host.manager import default_host
 from diffir.perceptual.lpips import Lpips
 from diffir.pictures.writing import write
@@ -27,6 +28,13 @@ class TestFind:
             (tmp_path / name).touch()
         found = [p.relative_to(tmp_path).as_posix() for p in find_pictures(tmp_path)]
         assert found == ["a.jpg", "b.PNG", "sub/c.webp"]
+
+    def test_what_is_hidden_and_what_is_no_file_is_left_alone(self, tmp_path):
+        for name in (".thumbnails/a.png", ".b.png", "frames.png/c.png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        found = [p.relative_to(tmp_path).as_posix() for p in find_pictures(tmp_path)]
+        assert found == ["frames.png/c.png"]
 
     def test_no_folder(self, tmp_path):
         with pytest.raises(DataError, match="none is not a folder"):
@@ -50,8 +58,39 @@ class TestCache:
             (21, 21, 3),
             (15, 15, 3),
         ]
-        np.testing.assert_array_equal(scales[0], pixels)
-        assert all(isinstance(s, np.memmap) for s in scales)
+        np.testing.assert_array_equal(scales[0][:], pixels)
+        np.testing.assert_array_equal(scales[0][3:9, 20:], pixels[3:9, 20:])
+
+    def test_hundreds_of_pictures_are_not_open_files(self, tmp_path):
+        resource = pytest.importorskip("resource")
+        path = write(Picture(drawn(0)), tmp_path / "a.png")
+        cache, (soft, hard) = (
+            PictureCache(tmp_path / "c"),
+            resource.getrlimit(resource.RLIMIT_NOFILE),
+        )
+        open_now = len(os.listdir("/dev/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 30, hard))
+        try:
+            kept = [cache.scales(path) for _ in range(30)]
+            assert all(scales[0][:1].shape == (1, 60, 3) for scales in kept)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def test_what_travels_to_a_worker_is_a_name(self, tmp_path):
+        path = write(Picture(drawn(0, 512)), tmp_path / "a.png")
+        assert len(pickle.dumps(PictureCache(tmp_path / "c").scales(path))) < 2000
+
+    def test_a_full_disk(self, tmp_path, small_files):
+        path = write(Picture(drawn(0)), tmp_path / "a.png")
+        cache = PictureCache(tmp_path / "c")
+        with (
+            small_files,
+            pytest.raises(OutputError, match="cannot keep decoded pictures") as caught,
+        ):
+            cache.scales(path)
+        assert "Free some space" in caught.value.hint
+        assert not list(cache.folder.iterdir())
+        np.testing.assert_array_equal(cache.scales(path)[0][:], drawn(0))
 
     def test_reused_while_the_file_is_the_same(self, tmp_path):
         path = write(Picture(drawn(0)), tmp_path / "a.png")
@@ -68,12 +107,12 @@ class TestCache:
         cache.scales(path)
         write(Picture(drawn(1)), path, overwrite=True)
         os.utime(path, ns=(0, 1))
-        np.testing.assert_array_equal(cache.scales(path)[0], drawn(1))
+        np.testing.assert_array_equal(cache.scales(path)[0][:], drawn(1))
 
     def test_sixteen_bits_become_eight(self, tmp_path):
         pixels = drawn(0).astype(np.uint16) * 257
         path = write(Picture(pixels), tmp_path / "a.png")
-        np.testing.assert_array_equal(PictureCache(tmp_path / "c").scales(path)[0], drawn(0))
+        np.testing.assert_array_equal(PictureCache(tmp_path / "c").scales(path)[0][:], drawn(0))
 
     def test_not_a_picture(self, tmp_path):
         path = tmp_path / "a.png"

@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 from diffir.contracts.codec import CodecInfo
 from diffir.errors import (
     CheckpointError,
+    CodecError,
     DataError,
     DeviceError,
+    OutputError,
     RecipeError,
     UnknownComponentError,
 )
@@ -27,6 +29,7 @@ from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, read_card, save_checkpoint
 from diffir.restore.restorer import load
 from diffir.train.loop import Settings, Trainer
+from diffir.train.pairs import Pairs
 from diffir.train.stage_run import StageRun
 from diffir.train.stages import AutoencoderStage
 
@@ -142,10 +145,54 @@ class TestResume:
         for _ in range(2):
             assert len(list(trainer(stages=("prior",), steps=1, resume=False).run())) == 1
 
-    def test_other_stages(self, trainer):
+    def test_not_wanted_and_killed_before_its_first_state(self, trainer, tmp_path):
         list(trainer(stages=("prior",), steps=1).run())
-        with pytest.raises(CheckpointError, match=r"belongs to a run of the stages \['prior'\]"):
-            list(trainer(stages=("compensator",)).run())
+        run = trainer(stages=("prior",), steps=3, resume=False).run()
+        next(run)
+        run.close()
+        assert not (tmp_path / "run" / "state").exists()
+        assert len(list(trainer(stages=("prior",), steps=2).run())) == 2
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"stages": ("compensator",)}, r"with other stages: \['prior'\], and this one has"),
+            ({"seed": 7}, "with other seed: 0, and this one has 7"),
+        ],
+    )
+    def test_another_run(self, trainer, changes, message):
+        list(trainer(stages=("prior",), steps=1).run())
+        with pytest.raises(CheckpointError, match=f"belongs to a run {message}") as caught:
+            list(trainer(**{"stages": ("prior",), **changes}).run())
+        assert "--no-resume" in caught.value.hint
+
+    def test_another_model(self, trainer, tiny_recipe):
+        list(trainer(stages=("prior",), steps=1).run())
+        other = trainer(stages=("prior",), steps=1)
+        router = replace(tiny_recipe.parts["router"], options={"experts": 2})
+        other.recipe = replace(tiny_recipe, parts={**tiny_recipe.parts, "router": router})
+        with pytest.raises(CheckpointError, match="with other model: tiny "):
+            list(other.run())
+
+    @pytest.mark.parametrize("text", ["", "{}", "[1"])
+    def test_a_damaged_state(self, trainer, tmp_path, text):
+        list(trainer(stages=("prior",), steps=1).run())
+        (tmp_path / "run" / "state" / "position.json").write_text(text)
+        with pytest.raises(CheckpointError, match=r"position\.json is damaged") as caught:
+            list(trainer(stages=("prior",), steps=1).run())
+        assert "--no-resume" in caught.value.hint
+
+    def test_a_full_disk(self, trainer, tmp_path, small_files):
+        list(trainer(stages=("prior",), steps=1).run())
+        before = (tmp_path / "run" / "state" / "position.json").read_text()
+        # Room for the weights, which are half precision, but not for the state.
+        most = (tmp_path / "run" / "model.safetensors").stat().st_size + 1000
+        message = "cannot write the state to"
+        with small_files(most), pytest.raises(OutputError, match=message) as caught:
+            list(trainer(stages=("prior",), steps=2).run())
+        assert "Free some space" in caught.value.hint
+        assert (tmp_path / "run" / "state" / "position.json").read_text() == before
+        assert not (tmp_path / "run" / "state.partial").exists()
 
     @pytest.mark.slow
     def test_killed_by_force(self, straight, photos, tiny_toml, tmp_path):
@@ -159,6 +206,17 @@ class TestResume:
         assert process.returncode == -signal.SIGKILL
         subprocess.run(words, check=True, capture_output=True)
         assert_same(tmp_path / "run", straight)
+
+
+def test_a_codec_that_fails_is_told_as_it_said_it(trainer, monkeypatch):
+    def fails(self, index):
+        raise CodecError("the encoder failed", hint="Look at what it said.")
+
+    run = trainer(stages=("prior",)).run()
+    monkeypatch.setattr(Pairs, "__getitem__", fails)
+    with pytest.raises(CodecError, match=r"^the encoder failed$") as caught:
+        next(run)
+    assert caught.value.hint == "Look at what it said."
 
 
 def test_a_step_in_parts_is_the_same_step(trainer, tmp_path):

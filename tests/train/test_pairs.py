@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from diffir.contracts.codec import CodecInfo
 from diffir.degradations.diet import mix
-from diffir.errors import DataError
+from diffir.errors import CodecError, DataError
 from diffir.host.manager import default_host
-from diffir.train.pairs import BLIND_SHARE, Pairs, collate
+from diffir.train.pairs import BLIND_SHARE, Pairs, Told, collate, collate_told
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,20 @@ def test_parts_of_a_batch(degradation):
     assert torch.equal(torch.cat([part.clean for part in parts]), batch.clean)
     assert parts[0].codecs + parts[1].codecs == batch.codecs
     assert parts[0].told + parts[1].told == batch.told
+
+
+class Refused(Dataset):
+    def __getitem__(self, index):
+        raise CodecError("the encoder failed", hint="Look at what it said.")
+
+
+def test_an_error_of_a_worker_comes_with_its_hint():
+    loader = DataLoader(
+        Told(Refused()), sampler=[0, 1], batch_size=2, num_workers=1, collate_fn=collate_told
+    )
+    [found] = loader
+    assert type(found) is CodecError
+    assert (found.message, found.hint) == ("the encoder failed", "Look at what it said.")
 
 
 def test_scales_that_are_too_small_are_passed_over(degradation):

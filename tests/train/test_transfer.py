@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +33,7 @@ from diffir.train.transfer import Effort, Transfer
 from diffir.train.transfer_crops import (
     CleanPicture,
     CompressedPicture,
+    Pair,
     compressed_pairs,
     draw_crops,
 )
@@ -111,22 +110,6 @@ def crops():
 @pytest.fixture
 def base(build_model):
     return build_model()
-
-
-@pytest.fixture
-def small_files():
-    """No file grows beyond 1000 bytes: what a full disk is to a writer."""
-
-    @contextmanager
-    def limited():
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limited()
 
 
 @pytest.fixture
@@ -249,7 +232,7 @@ class TestCache:
         assert not FeatureCache(folder, base, key=model_hash(base), crops=crops[1:]).reused
 
     def test_a_full_disk(self, base, crops, tmp_path, small_files):
-        with small_files, pytest.raises(OutputError, match="cannot write the features to"):
+        with small_files(), pytest.raises(OutputError, match="cannot keep features in"):
             FeatureCache(tmp_path / "full", base, key="x", crops=crops)
         assert not list((tmp_path / "full").iterdir())
 
@@ -262,6 +245,44 @@ class TestCache:
             os.utime(folder / name, (now - age, now - age))
         FeatureCache(folder, base, key=model_hash(base), crops=crops)
         assert sorted(path.name for path in folder.glob("*.partial")) == ["a.1.partial"]
+
+    def test_removing_that_is_interrupted_leaves_nothing_that_looks_complete(
+        self, base, cache, crops, monkeypatch
+    ):
+        def interrupted(place, **_):
+            raise KeyboardInterrupt
+
+        folder = cache.place.parent
+        monkeypatch.setattr(feature_cache, "LIMIT_BYTES", 1)
+        monkeypatch.setattr(feature_cache.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            feature_cache._evict(folder, keep=folder / "another")
+        monkeypatch.undo()
+        again = FeatureCache(folder, base, key=model_hash(base), crops=crops)
+        assert not again.reused
+        again.rows([0], torch.device("cpu"))
+
+    def test_two_processes_fill_one_place(self, base, cache, crops, monkeypatch):
+        """Both found nothing there; the one that is done later takes what the other has made."""
+        folder, shared = cache.place.parent.parent / "shared", {}
+        write = FeatureCache._write
+
+        def meanwhile(self, *words):
+            monkeypatch.setattr(FeatureCache, "_write", write)
+            shared["first"] = FeatureCache(folder, base, key="x", crops=crops)
+            monkeypatch.setattr(feature_cache.os, "getpid", lambda: 1)
+            write(self, *words)
+
+        monkeypatch.setattr(FeatureCache, "_write", meanwhile)
+        second = FeatureCache(folder, base, key="x", crops=crops)
+        for one in (shared["first"], second):
+            assert len(one.rows([0, 9], torch.device("cpu")).clean) == 2
+        assert [path.name for path in folder.iterdir()] == [second.place.name]
+
+    def test_another_timestep_is_another_cache(self, base, cache, crops):
+        base.sampler = replace(base.sampler, at=base.sampler.at + 1)
+        again = FeatureCache(cache.place.parent, base, key=model_hash(base), crops=crops)
+        assert not again.reused
 
     def test_it_is_bounded(self, base, cache, crops, monkeypatch):
         monkeypatch.setattr(feature_cache, "LIMIT_BYTES", 1)
@@ -415,6 +436,13 @@ class TestJudge:
         assert verdict.mean == verdict.base
         assert verdict.ratio == 1
 
+    def test_a_crop_that_comes_back_as_it_was_has_a_hundred_decibels(self, base, crops, lpips):
+        flat = np.full((64, 64, 3), 128, np.uint8)
+        same = Pair(flat, flat, crops[0].codec)
+        verdict = Judge(base, [same, same], Lpips("alex"), Dists())(base)
+        assert verdict.input.psnr == pytest.approx(100)
+        assert verdict.psnr == Gain(0.0, 0.0, 0.0)
+
     def test_two_crops_at_least(self, base, crops, lpips):
         with pytest.raises(DataError, match="expected two crops or more to judge on, got 1"):
             Judge(base, crops[:1], Lpips("alex"), Dists())
@@ -513,7 +541,7 @@ class TestFineTuning:
             if progress.step == 3:
                 save_packs([tuning.pack(progress.best)], path)
                 good = path.read_bytes()
-        with small_files, pytest.raises(OutputError):
+        with small_files(), pytest.raises(OutputError):
             save_packs([tuning.pack(progress.best)], path)
         assert path.read_bytes() == good
         assert sorted(p.name for p in path.parent.glob("*.safetensors*")) == ["p.safetensors"]

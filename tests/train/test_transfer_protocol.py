@@ -76,6 +76,16 @@ class TestCells:
         cells = plan_cells(template, ["mpeg2"], [1, 4], 2, ways=("prompts",))
         assert [(cell.way, cell.pictures) for cell in cells] == [("prompts", 1), ("prompts", 4)] * 2
 
+    def test_what_is_named_twice_counts_once(self, template):
+        cells = plan_cells(template, ["mpeg2", "mpeg2"], [4, 4], 1, ways=("prompts",))
+        assert [cell.name for cell in cells] == ["mpeg2-4-prompts-0"]
+
+    def test_counts_go_as_far_as_the_folder_does(self, template):
+        cells = plan_cells(template, ["mpeg2"], None, 1, ways=("prompts",))
+        assert [cell.pictures for cell in cells] == [1, 4]
+        with pytest.raises(DataError, match="has 4 pictures, and cells with 16 were asked for"):
+            plan_cells(template, ["mpeg2"], [1, 16], 1)
+
     def test_what_is_there_is_not_made_again(self, template, tmp_path):
         path = tmp_path / f"{template.name}.json"
         made = {"format": FORMAT, "cell": asdict(template), "base_hash": "ab", "kept": True}
