@@ -68,6 +68,7 @@ class Restorer:
     Raises:
         CheckpointError: a pack was made for another model.
         DeviceError: graphs of a device that is not CUDA; a model that does not fit into memory.
+        ValueError: fidelity or strength outside [0,1].
     """
 
     def __init__(
@@ -88,6 +89,9 @@ class Restorer:
         consistent: bool = True,
         compiled: Compiled = "off",
     ) -> None:
+        for name, share in (("fidelity", fidelity), ("strength", strength)):
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} must be in [0,1], got {share}")
         self.packs = {one.card: one for one in ((*packs, pack) if pack else packs)}
         fit = fit or PackFit(model)
         for one in self.packs.values():
@@ -243,6 +247,7 @@ def load(
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
         UnknownComponentError: no recipe, or no pack, of that name.
         DeviceError: the device or the dtype is not there.
+        ValueError: fidelity or strength outside [0,1].
     """
     host = host or default_host()
     chosen, precision = choose_device(device), choose_dtype(dtype)

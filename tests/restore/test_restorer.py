@@ -148,6 +148,12 @@ class TestFidelity:
         with pytest.raises(ValueError, match=rf"fidelity must be in \[0,1\], got {fidelity}"):
             estimates.at(fidelity)
 
+    @pytest.mark.parametrize("dial", ["fidelity", "strength"])
+    @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+    def test_nor_are_there_restorers_of_such(self, build_model, dial, share):
+        with pytest.raises(ValueError, match=rf"{dial} must be in \[0,1\], got {share}"):
+            Restorer(build_model(), device=CPU, **{dial: share})
+
     def test_the_restorers_own_setting(self, build_model):
         picture = Picture(gradient(40, 60), codec=JPEG)
         restorer = Restorer(build_model(), device=CPU, fidelity=1)
