@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Way = Literal["prompts", "full", "scratch"]
 WAYS: tuple[Way, ...] = get_args(Way)
-FORMAT = 3
+FORMAT = 4
 """Of a record. It grows when what prompts are, or how they learn, becomes another thing."""
 
 
@@ -148,7 +148,8 @@ def _judge(tuning: FineTuning, cell: Cell, host: Host) -> tuple[str, Verdict]:
     from diffir.train.transfer_judge import Judge
 
     degradation = mix([{"weight": 1.0, "codec": cell.codec}], host)
-    tests = clean_pictures(find_pictures(Path(cell.test)), degradation, cache_folder())
+    found = find_pictures(Path(cell.test))
+    tests = clean_pictures(found, degradation, cache_folder(), scales=(1.0,))  # as they are
     crops = judged_crops(tests, seed=0)
     base, _ = load_checkpoint(find_weights(cell.model, host), host)
     judge = tuning.transfer.judge

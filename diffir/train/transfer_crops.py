@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.reading import read
-from diffir.train.clean_pictures import find_pictures
+from diffir.train.clean_pictures import SCALES, find_pictures
 from diffir.train.pixels_on_disk import forget, on_disk
 
 if TYPE_CHECKING:
@@ -47,20 +48,32 @@ class Pair:
 
 
 class CleanPicture:
-    """A clean picture whose regions are compressed when they are drawn."""
+    """A clean picture whose regions are compressed when they are drawn.
 
-    def __init__(self, clean: Pixels, degradation: Degradation) -> None:
-        self.clean, self.degradation = clean, degradation
+    Args:
+        clean: `(H,W,3)`. degradation: what compresses.
+        scales: at which regions are drawn, as far as the picture is large enough. Photographs are
+            large, and what people restore is mostly small and dense: so the model itself learns.
+    """
+
+    def __init__(
+        self, clean: Pixels, degradation: Degradation, scales: Sequence[float] = SCALES
+    ) -> None:
+        self.clean, self.degradation, self.scales = clean, degradation, scales
 
     def draw(self, rng: np.random.Generator, side: int = REGION) -> Pair:
-        """A region of at most `side`, at one of the degradation's levels."""
-        [clean] = _region(rng, side, self.clean)
+        """A region of at most `side`, at one of the scales and one of the degradation's levels."""
+        scales = [scale for scale in self.scales if min(self.clean.shape[:2]) * scale >= side]
+        scale = float(rng.choice(scales or [1.0]))
+        [clean] = _region(rng, round(side / scale), self.clean)
+        if scale != 1:
+            clean = _shrunk(clean, side)
         degraded = self.degradation.degrade(Picture(clean), rng)
         return Pair(clean, np.asarray(degraded.pixels, np.uint8), degraded.codec)
 
     def part(self, rows: slice = WHOLE, columns: slice = WHOLE) -> CleanPicture:
         """Some of its rows and columns."""
-        return CleanPicture(self.clean[rows, columns], self.degradation)
+        return CleanPicture(self.clean[rows, columns], self.degradation, self.scales)
 
 
 class CompressedPicture:
@@ -89,7 +102,11 @@ PairSource = CleanPicture | CompressedPicture
 
 
 def clean_pictures(
-    paths: Sequence[Path], degradation: Degradation, folder: Path
+    paths: Sequence[Path],
+    degradation: Degradation,
+    folder: Path,
+    *,
+    scales: Sequence[float] = SCALES,
 ) -> list[CleanPicture]:
     """Read clean pictures; their pixels are kept in a folder, not in memory.
 
@@ -99,7 +116,7 @@ def clean_pictures(
         OutputError: there is no space in the folder.
     """
     kept = on_disk((_clean_pixels(path) for path in paths), folder)
-    return [CleanPicture(pixels, degradation) for pixels in kept]
+    return [CleanPicture(pixels, degradation, scales) for pixels in kept]
 
 
 def compressed_pairs(
@@ -190,6 +207,10 @@ def _region(rng: np.random.Generator, side: int, *pictures: Pixels) -> list[Pixe
         regions.append([np.array(pixels[where]) for pixels in pictures])
     forget(pictures[0])  # and with it the other half of a pair
     return max(regions, key=lambda parts: float(np.stack(parts)[:, ::2, ::2].std()))
+
+
+def _shrunk(pixels: Pixels, side: int) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
 
 
 def _corner(shape: tuple[int, ...], rng: np.random.Generator, side: int) -> tuple[int, int]:
