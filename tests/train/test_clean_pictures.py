@@ -84,7 +84,7 @@ class TestCache:
         path = write(Picture(drawn(0)), tmp_path / "a.png")
         cache = PictureCache(tmp_path / "c")
         with (
-            small_files,
+            small_files(),
             pytest.raises(OutputError, match="cannot keep decoded pictures") as caught,
         ):
             cache.scales(path)
