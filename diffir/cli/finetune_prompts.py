@@ -51,7 +51,10 @@ def finetune_prompts(
     steps: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     crops: Annotated[int | None, typer.Option(min=8, help="Crops to learn from.")] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Crops per step; without it 2, or 8.")
+        int | None,
+        typer.Option(
+            min=1, help="Crops per step; by default 2, and 8 with --full or a model that samples."
+        ),
     ] = None,
     experts: Annotated[int, typer.Option(min=1, help="New experts in each place.")] = 1,
     learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 1e-3,

@@ -38,12 +38,14 @@ def restore(
     ] = "moe-diffir-tiny",
     fidelity: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="0 looks best, 1 is closest to the input's truth."),
+        typer.Option(min=0, max=1, help="0 looks best, 1 is least wrong; 0.05 by default."),
     ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Share of the changes to apply. By how hard the compression was."
+            min=0,
+            max=1,
+            help="Share of the changes to apply; by default by how hard the compression was.",
         ),
     ] = None,
     consistent: Annotated[
@@ -54,17 +56,23 @@ def restore(
         ),
     ] = None,
     codec: Annotated[
-        str | None, typer.Option(help="What compressed the pictures, where the file cannot tell.")
+        str | None,
+        typer.Option(help="What compressed the inputs, all of them, whatever the files say."),
     ] = None,
     quality: Annotated[
-        float | None, typer.Option(help="On the codec's own scale, in place of what was read.")
+        float | None,
+        typer.Option(help="How hard it did, on its own scale: of the inputs, not of the output."),
     ] = None,
     suffix: Annotated[str, typer.Option(help="Format of the files in an output folder.")] = ".png",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="auto (float32), float32, bfloat16 or float16.")
+    ] = "auto",
     tile: Annotated[
         int | None,
-        typer.Option(help="Side of a tile, a multiple of 64; by default by free memory."),
+        typer.Option(
+            help="Side of a tile, a multiple of 64 from 128 on; by default by free memory."
+        ),
     ] = None,
     steps: Annotated[
         int | None,
