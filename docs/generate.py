@@ -66,14 +66,16 @@ def _sections(command: Any, name: str, *, level: int) -> list[str]:
 
 
 def _argument(parameter: Any) -> str:
-    word = parameter.metavar or parameter.name.upper()
+    word = parameter.metavar or parameter.name.upper() + "..." * (parameter.nargs == -1)
     return word if parameter.required else f"[{word}]"
 
 
 def _options(parameters: list[Any]) -> str:
     rows = ["| option | what it does | default |", "|---|---|---|"]
     for parameter in parameters:
-        names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+        value = f" {parameter.metavar}" if parameter.metavar else ""
+        opts = (*parameter.opts, *parameter.secondary_opts)
+        names = ", ".join(f"`{name}{value}`" for name in opts)
         rows.append(f"| {names} | {parameter.help} | {_default(parameter)} |")
     return "\n".join(rows) + "\n"
 
