@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +164,8 @@ def diffir(capsys, monkeypatch):
 
 @pytest.fixture
 def small_files() -> Callable[..., AbstractContextManager[None]]:
-    """No file grows beyond some bytes: what a full disk is to a writer."""
+    """No file grows beyond some bytes: what a full disk is to a writer. Unix alone can say so."""
+    resource = pytest.importorskip("resource")
 
     @contextmanager
     def limited(most: int = 1000) -> Iterator[None]:

@@ -85,9 +85,8 @@ def train(
         judge_every=judge_every,
     )
     trainer = Trainer(load_recipe(recipe, host), host, settings)
-    told: object = (
-        trainer.judgement if _show(trainer.run()) else "finished before; nothing was left"
-    )
+    trained = _show(trainer.run())
+    told = str(trainer.judgement) if trained else "finished before; nothing was left"
     typer.echo(f"{output / 'model.safetensors'}: {told}")
 
 

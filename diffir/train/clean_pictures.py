@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffir.errors import DataError, OutputError, PictureError
+from diffir.errors import DataError, PictureError
+from diffir.train.pixels_on_disk import space_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,13 +125,9 @@ def _decode(path: Path) -> list[Pixels]:
 def _save(target: Path, pixels: Pixels) -> None:
     partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            np.save(file, pixels)
-        os.replace(partial, target)
-    except OSError as error:
-        raise OutputError(
-            f"cannot keep decoded pictures in {target.parent}: {error.strerror or error}",
-            hint="Free some space, or name another folder in DIFFIR_CACHE.",
-        ) from error
+        with space_told(target.parent):
+            with partial.open("wb") as file:
+                np.save(file, pixels)
+            os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

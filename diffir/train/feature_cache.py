@@ -106,9 +106,10 @@ class FeatureCache:
             key = f"{key} {model.sampler.at}"
         self.place = folder / _digest(key, crops)
         try:
-            self.reused = self._open()
-            while not (self.reused or self._open()):  # evicted by another process meanwhile
+            self.reused = there = self._open()
+            while not there:  # more than once where another process evicts it at once
                 self._fill(model, crops)
+                there = self._open()
             _evict(folder, keep=self.place)
         except OSError as error:
             raise OutputError(

@@ -91,8 +91,8 @@ class HeldOut:
                 (
                     float(lpips(degraded, clean)),
                     float(lpips(rich, clean)),
-                    _psnr(degraded, clean),
-                    _psnr(faithful, clean),
+                    psnr(degraded, clean),
+                    psnr(faithful, clean),
                 )
             )
         model.train(training)
@@ -135,6 +135,6 @@ def _image(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None] / 255
 
 
-def _psnr(a: Tensor, b: Tensor) -> float:
-    """In dB, at most 100: a flat crop can come back as it was."""
+def psnr(a: Tensor, b: Tensor) -> float:
+    """In dB of `(B,3,H,W)` in [0,1], at most 100: a flat crop can come back as it was."""
     return float(-10 * torch.log10(F.mse_loss(a, b).clamp(min=1e-10)))

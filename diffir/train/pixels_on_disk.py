@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _space_told(folder: Path) -> Iterator[None]:
+def space_told(folder: Path) -> Iterator[None]:
+    """What is inside keeps decoded pictures in a folder of the cache, and says so where it cannot.
+
+    Raises:
+        OutputError: it could not.
+    """
     try:
         yield
     except OSError as error:
@@ -49,15 +54,15 @@ def on_disk(pictures: Iterable[Pixels], folder: Path) -> list[Pixels]:
         OutputError: there is no space for them.
     """
     shapes: list[tuple[int, ...]] = []
-    with _space_told(folder):
+    with space_told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
     with file:
         for pixels in pictures:
-            with _space_told(folder):
+            with space_told(folder):
                 file.write(np.ascontiguousarray(pixels).data)
             shapes.append(pixels.shape)
-        with _space_told(folder):
+        with space_told(folder):
             file.flush()
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     kept, start = [], 0

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import torch
-import torch.nn.functional as F
 
 from diffir.contracts.prompt_pack import Gain
 from diffir.errors import DataError
 from diffir.evaluate.student import mean
-from diffir.train.held_out import SAMPLED_STEPS
+from diffir.train.held_out import SAMPLED_STEPS, psnr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,10 +127,9 @@ class Judge:
         return torch.tensor(rows)
 
     def _score(self, rich: Tensor, faithful: Tensor, clean: Tensor) -> tuple[float, float, float]:
-        # A flat crop can come back as it was: 100 dB, of which means can be taken.
-        psnr = -10 * torch.log10(F.mse_loss(faithful.clamp(0, 1), clean).clamp(min=1e-10))
-        rich = rich.clamp(0, 1)
-        return float(self.lpips(rich, clean)), float(self.dists(rich, clean)), float(psnr)
+        rich, faithful = rich.clamp(0, 1), faithful.clamp(0, 1)
+        by_networks = float(self.lpips(rich, clean)), float(self.dists(rich, clean))
+        return *by_networks, psnr(faithful, clean)
 
 
 def interval(differences: Tensor) -> Gain:
