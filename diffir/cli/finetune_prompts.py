@@ -57,7 +57,10 @@ def finetune_prompts(
         ),
     ] = None,
     experts: Annotated[int, typer.Option(min=1, help="New experts in each place.")] = 1,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Its peak.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=0, help="Its peak; by default 0.001, and 0.0002 with --full."),
+    ] = None,
     judge_every: Annotated[int, typer.Option(min=1, help="Steps between judgements.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diffir.errors import ComponentError, PictureError
 from diffir.host.manager import Host
+from diffir.pictures.folder import files_below
 
 PICTURE_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".webp", ".avif", ".jp2", ".tif", ".tiff", ".bmp", ".gif", ".heic")
@@ -103,11 +104,8 @@ def _below(folder: Path, suffixes: Collection[str]) -> Iterator[Item]:
             f"the folder {folder} cannot be read: permission denied",
             hint="Change its permissions, or run as a user who may read it.",
         )
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if not hidden and path.suffix.lower() in suffixes and path.is_file():
-            yield Item(path, relative)
+    for path in files_below(folder, suffixes):
+        yield Item(path, path.relative_to(folder))
 
 
 def _matching(pattern: str, suffixes: Collection[str]) -> Iterator[Item]:

@@ -38,6 +38,7 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(help="Start from this .safetensors file of the same recipe.")
     ] = None,
+    license: Annotated[str, typer.Option(help="Of the weights, for their card.")] = "unstated",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="no, bf16 or fp16.")] = "no",
     gradient_checkpointing: Annotated[
@@ -76,6 +77,7 @@ def train(
         crop=crop,
         seed=seed,
         weights=weights,
+        license=license,
         workers=workers,
         cpu=device == "cpu",
         precision=precision,

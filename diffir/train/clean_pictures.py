@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffir.errors import DataError, PictureError
+from diffir.pictures.folder import files_below
 from diffir.train.pixels_on_disk import space_told
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
     suffixes = SUFFIXES.union(also)
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", hint="Give a folder of clean pictures.")
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file() and not _hidden(path, folder)
-    )
+    found = files_below(folder, suffixes)
     if not found:
         raise DataError(
             f"{folder} holds no pictures",
@@ -96,10 +93,6 @@ class PictureCache:
             for target, pixels in zip(targets, _decode(path), strict=True):
                 _save(target, pixels)
         return [KeptPixels(target, np.load(target, mmap_mode="r").shape) for target in targets]
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _decode(path: Path) -> list[Pixels]:

@@ -48,7 +48,9 @@ class Settings:
 
     stages: names of those to run, in order; None runs the recipe's. steps, batch, crop: override
     each stage's; a crop's side is a multiple of 32. precision: "no", "bf16" or "fp16".
-    weights: a file of the same recipe to start from, or of one with fewer residual blocks.
+    weights: a file of the same recipe to start from, or of one that may grow into it
+    (see `diffir.train.starting_model`).
+    license: of the weights, for their card.
     judge_every: steps between judgements, and one at the end of each stage; None does without.
     checkpointing: compute activations anew on the way back, where a part can: less memory, a third
     more time.
@@ -71,6 +73,7 @@ class Settings:
     resume: bool = True
     judge_every: int | None = 500
     save_minutes: float = 5.0
+    license: str = "unstated"
     checkpointing: bool = False
     accumulate: int = 1
     cache: Path = field(default_factory=lambda: cache_folder() / "pictures")

@@ -238,7 +238,7 @@ class StageRun:
         trainer, settings = self.trainer, self.trainer.settings
         crops = self.plan.batch * self.processes.count
         return {
-            "license": "Apache-2.0",
+            "license": settings.license,
             "pictures": f"{len(trainer.pictures)} trained on",
             "stages": ", ".join(stage.name for stage in trainer.plan[: self.index + 1]),
             "batch": f"{crops} crops of {self.plan.crop}x{self.plan.crop}",

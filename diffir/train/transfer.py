@@ -26,6 +26,7 @@ from diffir.perceptual.lpips import Lpips
 from diffir.restore.memory import memory_told
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
 from diffir.train.losses import error, lpips_at_two_scales
+from diffir.train.named_adamw import NamedAdamW
 from diffir.train.transfer_critic import Critic
 from diffir.train.transfer_rows import decode_rows, predict_rows
 from diffir.train.transfer_state import State, load_state, remove_state, save_state
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from diffir.contracts.interfaces import Decoded
     from diffir.diffusion.model import RestorationModel
     from diffir.train.feature_cache import FeatureCache, Rows
+    from diffir.train.named_adamw import Group
     from diffir.train.transfer_judge import Judge, Verdict
 
 RICH_L1_WEIGHT = 0.5
@@ -49,6 +51,8 @@ SCRATCH_DEVIATION = 0.01
 CROPS, MANY_CROPS = 2, 8
 """Per step. A hundred thousand numbers need fewer to find their way than twelve million do, unless
 each crop has a timestep of its own."""
+RATE, FULL_RATE = 1e-3, 2e-4
+"""A finished model goes on below the 5e-4 that its last stages began with."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Effort:
     """How long and how hard to train.
 
     steps: at most. batch: crops per step, or None: `CROPS`; `MANY_CROPS` where everything learns,
-    and of a model that samples from noise.
+    and of a model that samples from noise. learning_rate: its peak, or None: `RATE`; `FULL_RATE`
+    where everything learns.
     seconds: at most, or None. patience: judgements in a row without a better ratio
     (see `Verdict`) after which to stop. full: train everything, not the prompts.
     critic: a patch discriminator has a say.
@@ -65,7 +70,7 @@ class Effort:
 
     steps: int
     batch: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     seconds: float | None = None
     judge_every: int = 200
     patience: int = 5
@@ -105,6 +110,8 @@ class Transfer:
         self.cache, self.judge, self.effort = cache, judge, effort
         many = effort.full or base.sampler.steps > 1
         self.batch = effort.batch or (MANY_CROPS if many else CROPS)
+        given = effort.learning_rate
+        self.learning_rate = (FULL_RATE if effort.full else RATE) if given is None else given
         torch.manual_seed(effort.seed)
         self.device = next(base.parameters()).device
         self.alex, self.vgg = (Lpips(name).to(self.device) for name in ("alex", "vgg"))
@@ -131,7 +138,10 @@ class Transfer:
     @property
     def key(self) -> str:
         """What tells one run's state from another's."""
-        return f"{self.cache.place.name} {replace(self.effort, seconds=None, batch=self.batch)}"
+        made = replace(
+            self.effort, seconds=None, batch=self.batch, learning_rate=self.learning_rate
+        )
+        return f"{self.cache.place.name} {made}"
 
     def run(self, state_file: Path | None = None) -> Iterator[Progress]:
         """Train, yielding after each step; the best weights are in the model at the end.
@@ -160,10 +170,9 @@ class Transfer:
         for step in steps:
             spent = time.monotonic() - started
             share = max(step / effort.steps, spent / effort.seconds if effort.seconds else 0.0)
-            for group in optimizer.param_groups:
-                group["lr"] = effort.learning_rate * _schedule(step, share)
+            rate = self.learning_rate * _schedule(step, share)
             with memory_told("Give it less at once: a smaller --batch, or another --device."):
-                value = self._step(optimizer, step)
+                value = self._step(optimizer, step, rate)
             decay = min(0.99, (1 + step) / (10 + step))
             for name, parameter in self.learned.items():
                 average[name].lerp_(parameter.detach(), 1 - decay)
@@ -190,7 +199,7 @@ class Transfer:
         if state_file:
             remove_state(state_file)
 
-    def _step(self, optimizer: torch.optim.Optimizer, step: int) -> float:
+    def _step(self, optimizer: NamedAdamW, step: int, rate: float) -> float:
         """One step; what it draws is a function of the seed and its number."""
         torch.manual_seed(self.effort.seed * 1_000_000 + step)
         index = torch.randint(len(self.cache), (self.batch,)).tolist()
@@ -203,7 +212,7 @@ class Transfer:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(list(self.learned.values()), 1.0)
-        optimizer.step()
+        optimizer.step(rate)
         if self.critic is not None and rich is not None:
             self.critic.learn(rows, rich)
         return value
@@ -211,44 +220,26 @@ class Transfer:
     def _fresh(self) -> dict[str, dict[str, Tensor]]:
         return {"average": {name: p.detach().clone() for name, p in self.learned.items()}}
 
-    def _optimizer(self, state: State) -> torch.optim.Optimizer:
-        """AdamW over what trains, with weights and moments of a saved state, if it has some."""
-        optimizer = torch.optim.AdamW(
-            self.learned.values(),
-            lr=self.effort.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=1e-4,
-        )
-        if "learned" not in state.tensors:
-            return optimizer
+    def _optimizer(self, state: State) -> NamedAdamW:
+        """What moves what learns, with weights and moments of a saved state, if it has some."""
+        optimizer = NamedAdamW(self.learned, betas=(0.9, 0.99), weight_decay=1e-4)
         groups = state.tensors
-        if self.critic is not None:
-            self.critic.load(groups, state.step)
-        with torch.no_grad():
-            for name, parameter in self.learned.items():
-                parameter.copy_(groups["learned"][name])
-                if name not in groups["first"]:
-                    continue  # it has had no gradient yet
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(float(state.step)),
-                    "exp_avg": groups["first"][name].to(self.device),
-                    "exp_avg_sq": groups["second"][name].to(self.device),
-                }
+        if "learned" in groups:
+            optimizer.load(groups, state.step)
+            self._put(groups["learned"])
+            if self.critic is not None:
+                self.critic.load(groups, state.step)
         for group in ("average", "best"):
             for name in groups.get(group, {}):
                 groups[group][name] = groups[group][name].to(self.device)
         return optimizer
 
-    def _tensors(
-        self, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
-    ) -> dict[str, dict[str, Tensor]]:
-        moments = {name: optimizer.state[p] for name, p in self.learned.items()}
+    def _tensors(self, optimizer: NamedAdamW, average: dict[str, Tensor]) -> Group:
         return {
             "learned": {name: p.detach() for name, p in self.learned.items()},
             "average": average,
             "best": self.best,
-            "first": {name: m["exp_avg"] for name, m in moments.items() if m},
-            "second": {name: m["exp_avg_sq"] for name, m in moments.items() if m},
+            **optimizer.tensors(),
             **({} if self.critic is None else self.critic.tensors()),
         }
 

@@ -116,8 +116,6 @@ def _request(cell: Cell) -> Request:
         batch=cell.batch,
         seconds=cell.seconds,
         seed=cell.seed,
-        # A finished model goes on below the 5e-4 that its last stages began with.
-        learning_rate=2e-4 if cell.way == "full" else 1e-3,
         full=cell.way == "full",
         scratch=cell.way == "scratch",
         judge_every=100,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from diffir.train.named_adamw import NamedAdamW
 from diffir.train.patch_discriminator import PatchDiscriminator
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from diffir.train.feature_cache import Rows
+    from diffir.train.named_adamw import Group
 
 LEARNING_RATE = 2e-4
 WEIGHT = 0.02
@@ -24,8 +25,8 @@ class Critic:
 
     def __init__(self, device: torch.device) -> None:
         self.network = PatchDiscriminator().to(device)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=LEARNING_RATE, betas=(0.5, 0.99)
+        self.optimizer = NamedAdamW(
+            dict(self.network.named_parameters()), betas=(0.5, 0.99), weight_decay=0.01
         )
 
     def charge(self, rows: Rows, rich: Tensor, step: int) -> Tensor | float:
@@ -39,24 +40,14 @@ class Critic:
         self.optimizer.zero_grad()  # the model's pass has left gradients here, too
         loss = self.network.loss(rows.encoded.image, rows.clean, rich.detach())
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.optimizer.step(LEARNING_RATE)
 
-    def tensors(self) -> dict[str, dict[str, Tensor]]:
+    def tensors(self) -> Group:
         """Weights and moments, as a state file has them."""
-        named = dict(self.network.named_parameters())
-        moments = {name: self.optimizer.state[p] for name, p in named.items()}
-        return {
-            "critic": dict(self.network.state_dict()),
-            "critic-first": {n: m["exp_avg"] for n, m in moments.items() if m},
-            "critic-second": {n: m["exp_avg_sq"] for n, m in moments.items() if m},
-        }
+        weights = dict(self.network.state_dict())
+        return {"critic": weights, **self.optimizer.tensors("critic-")}
 
-    def load(self, groups: dict[str, dict[str, Tensor]], step: int) -> None:
+    def load(self, groups: Group, step: int) -> None:
         """Go back to what `tensors` gave after so many steps."""
         self.network.load_state_dict(groups["critic"])
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": groups["critic-first"][name].to(parameter.device),
-                "exp_avg_sq": groups["critic-second"][name].to(parameter.device),
-            }
+        self.optimizer.load(groups, step, "critic-")

@@ -14,12 +14,13 @@ from diffir.evaluate.student import mean
 from diffir.train.held_out import SAMPLED_STEPS, psnr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
+    from diffir.contracts.codec import CodecInfo
     from diffir.diffusion.model import RestorationModel
-    from diffir.train.transfer_crops import Pair
+    from diffir.train.transfer_crops import Pair, Pixels
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,9 @@ class Judge:
             )
         self.lpips, self.dists = lpips, dists
         self.device = next(base.parameters()).device
-
-        def image(pixels: object) -> Tensor:
-            return _image(pixels, base.multiple).to(self.device)
-
-        self.rows = [(image(crop.clean), image(crop.degraded), crop.codec) for crop in crops]
+        self.multiple, self.crops = base.multiple, crops
         with torch.inference_mode():
-            self.input = torch.tensor([self._score(low, low, hq) for hq, low, _ in self.rows])
+            self.input = torch.tensor([self._score(low, low, hq) for hq, low, _ in self._rows()])
         self.base = self.scores(base)
 
     def __call__(self, model: RestorationModel) -> Verdict:
@@ -120,11 +117,20 @@ class Judge:
     def scores(self, model: RestorationModel) -> Tensor:
         """LPIPS, DISTS and PSNR of every crop, `(n,3)`."""
         rows, steps = [], min(SAMPLED_STEPS, model.sampler.steps)
-        for index, (clean, degraded, codec) in enumerate(self.rows):
+        for index, (clean, degraded, codec) in enumerate(self._rows()):
             noise = torch.Generator().manual_seed(index)  # the same for every model
             decoded, _ = model(degraded, [codec], steps=steps, generator=noise)
             rows.append(self._score(decoded.rich, decoded.faithful, clean))
         return torch.tensor(rows)
+
+    def _rows(self) -> Iterator[tuple[Tensor, Tensor, CodecInfo]]:
+        """Clean and degraded image of each crop, and its codec. As bytes they take a quarter."""
+        for crop in self.crops:
+            clean, degraded = (
+                _image(pixels, self.multiple).to(self.device)
+                for pixels in (crop.clean, crop.degraded)
+            )
+            yield clean, degraded, crop.codec
 
     def _score(self, rich: Tensor, faithful: Tensor, clean: Tensor) -> tuple[float, float, float]:
         rich, faithful = rich.clamp(0, 1), faithful.clamp(0, 1)
@@ -141,7 +147,7 @@ def interval(differences: Tensor) -> Gain:
     return Gain(found.value, found.value - half, found.value + half)
 
 
-def _image(pixels: object, multiple: int) -> Tensor:
-    array = torch.as_tensor(pixels)
-    height, width = (side - side % multiple for side in array.shape[:2])
-    return array[:height, :width].permute(2, 0, 1)[None].float() / 255
+def _image(pixels: Pixels, multiple: int) -> Tensor:
+    height, width = (side - side % multiple for side in pixels.shape[:2])
+    array = torch.from_numpy(pixels[:height, :width].copy())
+    return array.permute(2, 0, 1)[None].float() / 255
