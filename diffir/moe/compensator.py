@@ -68,6 +68,7 @@ class CompensatedDecoder(nn.Module):
         degradation_width: width of `Routing.degradation`.
         experts, top_k: basic prompts N per map, and how many take part, K.
         detail_blocks: residual blocks per level of the rich estimate.
+        noise_planes: of the noise that the rich estimate draws grain from; 0 leaves it out.
         mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
     """
 
@@ -81,6 +82,7 @@ class CompensatedDecoder(nn.Module):
         experts: int = 7,
         top_k: int = 3,
         detail_blocks: int = 3,
+        noise_planes: int = 0,
         mixture: str = "moe",
     ) -> None:
         super().__init__()
@@ -100,7 +102,11 @@ class CompensatedDecoder(nn.Module):
         self.faithful_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.latent_head = nn.Conv2d(widths[0], 12, 3, padding=1)
         self.detail = DetailLevels(
-            widths=list(reversed(widths[:-1])), blocks=detail_blocks, prompts=prompts, level=level
+            widths=list(reversed(widths[:-1])),
+            blocks=detail_blocks,
+            prompts=prompts,
+            level=level,
+            noise_planes=noise_planes,
         )
         nn.init.normal_(self.faithful_head.weight, std=1e-3)
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffir.diffusion.grain import Grain
 from diffir.diffusion.layers import upsample
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class DetailLevels(nn.Module):
         blocks: residual blocks per level.
         prompts: makes the expert prompts of a map of so many channels.
         level: makes a level of so many channels and blocks.
+        noise_planes: of `Grain` at the finest level; 0 leaves it out.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class DetailLevels(nn.Module):
         blocks: int,
         prompts: Callable[[int], nn.Module],
         level: Callable[[int, int], nn.Module],
+        noise_planes: int = 0,
     ) -> None:
         super().__init__()
         self.prompts = nn.ModuleList(prompts(width) for width in widths)
         self.levels = nn.ModuleList(level(width, blocks) for width in widths)
         self.ups = nn.ModuleList(upsample(a, b) for a, b in itertools.pairwise(widths))
+        self.grain = Grain(widths[-1], noise_planes) if noise_planes else nn.Identity()
         self.head = nn.Conv2d(widths[-1], 12, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
         taps = torch.tensor(HALF_BAND)
@@ -58,10 +62,11 @@ class DetailLevels(nn.Module):
             `(B,3,2h,2w)`, to be added to the faithful estimate.
         """
         x: Tensor | None = None
+        last = len(self.levels) - 1
         for index, (prompts, level) in enumerate(zip(self.prompts, self.levels, strict=True)):
             seen = prompts(maps[index].detach(), degradation)
             seen = seen if x is None else seen + self.ups[index - 1](x)
-            x = level(seen, degradation)
+            x = level(self.grain(seen) if index == last else seen, degradation)
         detail = F.pad(F.pixel_shuffle(self.head(x), 2), (2, 2, 2, 2), mode="replicate")
         taps = cast("Tensor", self.taps)
         across = F.conv2d(detail, taps, groups=3)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SQUARED_WEIGHT = 5.0
+LATTICE_NOISE = 2 / 255
+"""Of a block that counts as flat: what differs less counts no more."""
+BLOCK = 8
 
 
 def error(restored: Tensor, clean: Tensor) -> Tensor:
@@ -37,3 +40,20 @@ def lpips_at_two_scales(lpips: nn.Module, restored: Tensor, clean: Tensor) -> Te
     )
     both: Tensor = 0.6 * lpips(restored, clean).mean() + 0.4 * lpips(near, near_clean).mean()
     return both
+
+
+def lattice(restored: Tensor, clean: Tensor) -> Tensor:
+    """What the error of `(B,3,H,W)` repeats every 8 pixels, in flat places most; a scalar.
+
+    The blocks' mean error, each weighed by the inverse energy of what the clean block has beside
+    its mean: a lattice stays in it, and what differs from block to block averages out. The sides
+    are multiples of 8.
+    """
+    error_blocks, clean_blocks = (
+        image.unflatten(-1, (-1, BLOCK)).unflatten(-3, (-1, BLOCK))  # (B,3,rows,8,columns,8)
+        for image in (restored - clean, clean)
+    )
+    energy = clean_blocks.var(dim=(1, 3, 5), keepdim=True, correction=0)
+    weight = 1 / (energy + LATTICE_NOISE**2)
+    mean_block = (weight * error_blocks).sum(dim=(2, 4)) / weight.sum(dim=(2, 4))
+    return (mean_block - mean_block.mean(dim=(2, 3), keepdim=True)).abs().mean()

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from diffir.errors import RecipeError
 from diffir.train.frozen_prior import CompensationStage, EnhancerStage, SteeringStage
-from diffir.train.losses import error, lpips_at_two_scales
+from diffir.train.losses import error, lattice, lpips_at_two_scales
 from diffir.train.patch_discriminator import PatchDiscriminator
 from diffir.train.prior_loss import conditions, diffusion_loss
 
@@ -46,6 +46,7 @@ LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
 ADVERSARIAL_WEIGHT = 0.02
 ADVERSARIAL_FROM = 150
 RICH_L1_WEIGHT = 0.25
+LATTICE_WEIGHT = 2.0
 
 
 class Stage(Protocol):
@@ -212,6 +213,7 @@ class RichStage:
         """L1, LPIPS and being found out by the critic; error of a faithful estimate that moves."""
         decoded, _ = model(batch.degraded, batch.told)
         loss = RICH_L1_WEIGHT * F.l1_loss(decoded.rich, batch.clean)
+        loss = loss + LATTICE_WEIGHT * lattice(decoded.rich, batch.clean)
         if decoded.faithful.requires_grad:  # the two share levels, and one must not forget
             loss = loss + error(decoded.faithful, batch.clean)
         # Every second picture: VGG costs more than the model does.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from diffir.diffusion.grain import Grain
 from diffir.diffusion.layers import ResidualBlock
 from diffir.errors import CheckpointError
 from diffir.restore.assemble import assemble
@@ -22,6 +23,7 @@ def starting_model(recipe: Recipe, host: Host, weights: Path | None) -> Restorat
 
     The file's recipe may have fewer residual blocks. Those that it lacks start as the identity
     (Chen et al., Net2Net, 2016), so that the larger model does at first what the smaller one did.
+    It may lack noise as an input, too, which then begins as in a fresh model.
 
     Raises:
         CheckpointError: the file holds another model, or one whose weights do not fit.
@@ -42,24 +44,26 @@ def starting_model(recipe: Recipe, host: Host, weights: Path | None) -> Restorat
     if not _grow(trained_model, grown):
         raise CheckpointError(
             f"{weights} holds '{trained.name}' of other sizes or parts than the recipe's",
-            hint="A recipe may have more residual blocks than the weights it starts from; for all "
-            "else, train with the recipe that they were made with.",
+            hint="A recipe may have more residual blocks than the weights it starts from, and "
+            "noise; for all else, train with the recipe that they were made with.",
         )
     return grown.eval()
 
 
 def _grow(trained: RestorationModel, grown: RestorationModel) -> bool:
-    """Give `grown` the weights of `trained`; False if more than new residual blocks differs."""
+    """Give `grown` the weights of `trained`; False if more than what may be new differs."""
     given, wanted = trained.state_dict(), grown.state_dict()
-    new_blocks = {
+    new = {
         f"{name}.": module
         for name, module in grown.named_modules()
-        if isinstance(module, ResidualBlock) and f"{name}.conv1.weight" not in given
+        if isinstance(module, ResidualBlock | Grain)
+        and not any(known.startswith(f"{name}.") for known in given)
     }
-    kept = {name for name in wanted if not name.startswith(tuple(new_blocks))}
+    kept = {name for name in wanted if not name.startswith(tuple(new))}
     if kept != set(given) or any(given[name].shape != wanted[name].shape for name in kept):
         return False
     grown.load_state_dict(given, strict=False)
-    for block in new_blocks.values():
-        block.become_identity()
+    for module in new.values():
+        if isinstance(module, ResidualBlock):
+            module.become_identity()
     return True

@@ -102,7 +102,7 @@ def test_all_stages_end_with_a_model(trainer, tiny_recipe, tmp_path):
     assert all(p.isfinite().all() for p in model.parameters())
     assert load(output / "model.safetensors", device="cpu").tile is None
     card = read_card(output / "model.safetensors")
-    assert card["license"] == "Apache-2.0"
+    assert card["license"] == "unstated"
     assert card["stages"] == ", ".join(names)
     assert card["held_out"] == str(progress[-1].judgement)
     rows = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
@@ -272,6 +272,16 @@ class TestWeights:
             before, after = model(image, [CodecInfo()])[0], grown(image, [CodecInfo()])[0]
         torch.testing.assert_close(after.rich, before.rich)
         torch.testing.assert_close(after.faithful, before.faithful)
+
+    def test_of_no_noise_get_some(self, trainer, tiny_weights, tiny_recipe):
+        text = tiny_recipe.text.replace("detail_blocks = 1", "detail_blocks = 1\nnoise_planes = 2")
+        noisy = parse_recipe(text, origin="noisy.toml")
+        grown = trainer(recipe=noisy, weights=tiny_weights).model
+        model, _ = load_checkpoint(tiny_weights, default_host())
+        given, all_of_it = model.state_dict(), grown.state_dict()
+        assert all_of_it.keys() - given.keys() == {"decoder.detail.grain.weight"}
+        assert all_of_it["decoder.detail.grain.weight"].count_nonzero()
+        assert all(torch.equal(all_of_it[name], given[name]) for name in given)
 
 
 def altered(recipe, old, new, folder):
