@@ -49,11 +49,15 @@ def lattice(restored: Tensor, clean: Tensor) -> Tensor:
     its mean: a lattice stays in it, and what differs from block to block averages out. The sides
     are multiples of 8.
     """
-    error_blocks, clean_blocks = (
-        image.unflatten(-1, (-1, BLOCK)).unflatten(-3, (-1, BLOCK))  # (B,3,rows,8,columns,8)
-        for image in (restored - clean, clean)
-    )
+    error_blocks, clean_blocks = _blocks(restored - clean), _blocks(clean)
     energy = clean_blocks.var(dim=(1, 3, 5), keepdim=True, correction=0)
     weight = 1 / (energy + LATTICE_NOISE**2)
     mean_block = (weight * error_blocks).sum(dim=(2, 4)) / weight.sum(dim=(2, 4))
-    return (mean_block - mean_block.mean(dim=(2, 3), keepdim=True)).abs().mean()
+    repeated: Tensor = mean_block - mean_block.mean(dim=(2, 3), keepdim=True)
+    return repeated.abs().mean()
+
+
+def _blocks(image: Tensor) -> Tensor:
+    """`(B,C,H,W)` to `(B,C,rows,8,columns,8)`."""
+    batch, channels, height, width = image.shape
+    return image.reshape(batch, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
