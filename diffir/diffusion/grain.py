@@ -15,8 +15,8 @@ from torch import Tensor, nn
 SIDE = 32
 """Rows and columns of the field, at half the picture's size: `diffir.restore.tiling.GRID`."""
 DEVIATION = 0.03
-"""Of fresh weights: in flat blocks grain of about a third of a level in 255, where photographs have
-one. From zero they hardly move, for a little noise costs the same whatever its sign."""
+"""Of fresh weights: in flat blocks grain of about .6 levels in 255, where photographs have 1.1.
+From zero they hardly move, for a little noise costs the same whatever its sign."""
 
 
 class Grain(nn.Module):

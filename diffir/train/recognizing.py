@@ -23,6 +23,7 @@ from diffir.contracts.picture import Picture
 from diffir.contracts.prompt_pack import Recognition
 from diffir.restore.guard import LOOK_MULTIPLE, crops_to_look_at
 from diffir.restore.recognizer import Recognizer
+from diffir.train.named_adamw import NamedAdamW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,16 +119,16 @@ def _fit(examples: Examples, *, seed: int) -> Recognizer:
         network = Recognizer(examples.traces.shape[1])
     center, spread = examples.traces.mean(dim=0), examples.traces.std(dim=0)
     network.load_state_dict({"center": center, "scale": 1 / (spread + 1e-3)}, strict=False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=1e-2)
+    parameters = dict(network.named_parameters())
+    optimizer = NamedAdamW(parameters, betas=(0.9, 0.999), weight_decay=1e-2)
     own = examples.labels == 1
     for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / STEPS)
         logit, severity = network(examples.traces)
         loss = F.binary_cross_entropy_with_logits(logit, examples.labels)
         loss = loss + (severity - examples.severities)[own].abs().mean()
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        optimizer.step(1e-2 * (1 - step / STEPS))
     return network.eval().requires_grad_(False)
 
 

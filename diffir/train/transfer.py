@@ -217,7 +217,7 @@ class Transfer:
             self.critic.learn(rows, rich)
         return value
 
-    def _fresh(self) -> dict[str, dict[str, Tensor]]:
+    def _fresh(self) -> Group:
         return {"average": {name: p.detach().clone() for name, p in self.learned.items()}}
 
     def _optimizer(self, state: State) -> NamedAdamW:

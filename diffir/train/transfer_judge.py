@@ -11,6 +11,7 @@ import torch
 from diffir.contracts.prompt_pack import Gain
 from diffir.errors import DataError
 from diffir.evaluate.student import mean
+from diffir.restore.tensors import to_image
 from diffir.train.held_out import SAMPLED_STEPS, psnr
 
 if TYPE_CHECKING:
@@ -149,5 +150,4 @@ def interval(differences: Tensor) -> Gain:
 
 def _image(pixels: Pixels, multiple: int) -> Tensor:
     height, width = (side - side % multiple for side in pixels.shape[:2])
-    array = torch.from_numpy(pixels[:height, :width].copy())
-    return array.permute(2, 0, 1)[None].float() / 255
+    return to_image(pixels[:height, :width])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffir.host.manager import default_host
-from diffir.restore.checkpoint import load_checkpoint
+from diffir.restore.checkpoint import load_checkpoint, read_card
 
 
 @pytest.fixture
@@ -20,14 +20,16 @@ def train(diffir, tiny_toml, photos, lpips, tmp_path):
 
 
 def test_weights_for_a_recipe(train, tiny_recipe, tmp_path):
-    outcome = train("--device", "cpu", "--stage", "prior", "--stage", "compensator")
+    stages = ("--device", "cpu", "--stage", "prior", "--stage", "compensator")
+    outcome = train(*stages, "--license", "CC0-1.0")
     assert outcome.code == 0, outcome.err
     path = tmp_path / "run" / "model.safetensors"
     assert f"{path}: LPIPS " in outcome.out
     assert load_checkpoint(path, default_host())[1] == tiny_recipe
+    assert read_card(path)["license"] == "CC0-1.0"
     rows = [json.loads(row) for row in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["stage"] for row in rows] == ["prior", "compensator"]
-    again = train("--device", "cpu", "--stage", "prior", "--stage", "compensator")
+    again = train(*stages)
     assert again.code == 0, again.err
     assert f"{path}: finished before; nothing was left" in again.out
 

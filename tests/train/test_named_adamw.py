@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from diffir.contracts.picture import Picture
+from diffir.pictures.writing import write
 from diffir.train.named_adamw import NamedAdamW
+from diffir.train.synthetic import synthetic_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BETAS, DECAY = (0.9, 0.99), 0.01
 
@@ -55,14 +64,23 @@ def test_it_moves_as_the_optimizer_of_torch_does_also_after_a_kill(
         assert torch.equal(mine, other), name
 
 
-def test_it_does_not_import_the_compiler() -> None:
+@pytest.mark.usefixtures("fetched")
+def test_fine_tuning_does_not_import_the_compiler(tiny_weights: Path, tmp_path: Path) -> None:
+    """The command as users run it, its recognizer and its critic included."""
+    for seed in range(4):
+        pixels = synthetic_picture(128, np.random.default_rng(seed))
+        write(Picture(pixels), tmp_path / "data" / f"{seed}.png")
     code = """
-import sys, torch
-from diffir.train.named_adamw import NamedAdamW
-weight = torch.nn.Parameter(torch.ones(2))
-weight.grad = torch.ones(2)
-NamedAdamW({"weight": weight}, betas=(.9, .99), weight_decay=0.).step(.1)
-assert weight.tolist() != [1, 1]
+import sys
+from diffir.cli.main import build_app
+from diffir.host.manager import default_host
+build_app(default_host())(sys.argv[1:], standalone_mode=False)
 sys.exit("torch._dynamo" in sys.modules)
 """
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    words = ["finetune-prompts", "--codec", "jpeg2000", "--data", tmp_path / "data", "--critic"]
+    words += ["--model", tiny_weights, "--steps", 1, "--crops", 8, "-o", tmp_path / "p.safetensors"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert (tmp_path / "p.safetensors").exists(), done.stderr
+    assert done.returncode == 0

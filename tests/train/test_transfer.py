@@ -326,6 +326,15 @@ class TestTransfer:
         still = replace(EFFORT, steps=100, judge_every=1, patience=2, learning_rate=0.0)
         assert len(list(Transfer(base, cache, judge, still).run())) == 3
 
+    @pytest.mark.parametrize(
+        ("full", "told", "rate"), [(False, None, 1e-3), (True, None, 2e-4), (True, 0.0, 0.0)]
+    )
+    def test_the_learning_rate_is_what_was_told_or_serves_what_learns(
+        self, base, cache, judge, full, told, rate
+    ):
+        effort = replace(EFFORT, full=full, learning_rate=told)
+        assert Transfer(base, cache, judge, effort).learning_rate == rate
+
     def test_it_stops_when_the_time_is_over(self, base, cache, judge):
         hurried = replace(EFFORT, steps=1000, seconds=0.01)
         progress = list(Transfer(base, cache, judge, hurried).run())
