@@ -32,7 +32,9 @@ class Grain(nn.Module):
     def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(DEVIATION * torch.randn(channels, planes))
-        field = torch.randn(planes, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+        # On the CPU, whatever the rest is built on: no file brings it.
+        source = torch.Generator("cpu").manual_seed(0)
+        field = torch.randn(planes, SIDE, SIDE, generator=source, device="cpu")
         self.register_buffer("field", field, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class DetailLevels(nn.Module):
         self.grain = Grain(widths[-1], noise_planes) if noise_planes else nn.Identity()
         self.head = nn.Conv2d(widths[-1], 12, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        taps = torch.tensor(HALF_BAND)
+        taps = torch.tensor(HALF_BAND, device="cpu")  # whatever the rest is built on
         self.register_buffer("taps", taps.repeat(3, 1, 1, 1), persistent=False)
 
     def forward(self, maps: Sequence[Tensor], degradation: Tensor | None) -> Tensor:

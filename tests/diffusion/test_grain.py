@@ -43,6 +43,15 @@ def test_in_training_the_field_moves(grain):
     assert torch.equal(*(one[0, 0].flatten().sort().values for one in (moved, still)))
 
 
+def test_what_no_file_brings_is_there_however_a_large_model_is_built():
+    with torch.device("meta"):
+        detail = CompensatedDecoder(
+            widths=[8, 12, 16], blocks=1, latent_channels=4, degradation_width=6, noise_planes=4
+        ).detail
+    assert {buffer.device.type for buffer in detail.buffers()} == {"cpu"}
+    assert torch.equal(detail.grain.field, Grain(8, planes=4).field)
+
+
 @pytest.mark.parametrize("planes", [0, 4])
 def test_without_noise_flat_blocks_all_look_the_same(planes):
     torch.manual_seed(0)
