@@ -102,18 +102,14 @@ class _Perceptual:
         import torch
 
         from diffir.perceptual.image_pairs import check_pair
+        from diffir.restore.tensors import to_image
 
-        network, pair = self._network, (self._image(reference), self._image(other))
+        network, pair = self._network, [to_image(p).to(self._device) for p in (reference, other)]
         check_pair(*pair, smallest=network.trunk.smallest, metric=self._name)
         with torch.inference_mode():
             if reference is not self._reference:
                 self._features, self._reference = network.features(pair[0]), reference
             return float(network.compare(self._features, network.features(pair[1])))
-
-    def _image(self, pixels: Pixels) -> Tensor:
-        import torch
-
-        return torch.from_numpy(pixels).to(self._device).permute(2, 0, 1)[None].float() / 255
 
 
 def _known() -> str:

@@ -20,7 +20,7 @@ from diffir.perceptual.networks import Vgg16
 from diffir.perceptual.weights import load_weights, metric_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _STABILITY = 1e-6
@@ -77,18 +77,22 @@ class Dists(nn.Module):
             DataError: the shapes differ, are not `(B,3,H,W)`, or are too small for the trunk.
         """
         check_pair(a, b, smallest=self.trunk.smallest, metric="DISTS")
-        return self.compare(self.features(a), self.features(b))
+        return self.compare(self._maps(a), self._maps(b))  # no more than one map of each at once
 
     def features(self, image: Tensor) -> tuple[Tensor, ...]:
         """What is compared: the image and five maps, to be kept where one image meets several."""
-        return (image, *self.trunk((image - self.mean) / self.deviation))
+        return tuple(self._maps(image))
 
-    def compare(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    def compare(self, a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
         """Return the distances `(B,)` between two results of `features`."""
-        maps = zip(a, b, strict=True)
-        texture, structure = zip(*(_likeness(of_a, of_b) for of_a, of_b in maps), strict=True)
+        likenesses = (_likeness(of_a, of_b) for of_a, of_b in zip(a, b, strict=True))
+        texture, structure = zip(*likenesses, strict=True)
         likeness: Tensor = self.mixing(torch.cat(texture, 1), torch.cat(structure, 1))
         return 1 - likeness
+
+    def _maps(self, image: Tensor) -> Iterator[Tensor]:
+        yield image
+        yield from self.trunk.maps((image - self.mean) / self.deviation)
 
 
 class _Mixing(nn.Module):

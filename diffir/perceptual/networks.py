@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Backbone = Literal["alex", "vgg"]
 
@@ -74,11 +74,14 @@ class Vgg16(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map `(B,3,H,W)`, normalized, to five maps of H, H/2, H/4, H/8 and H/16 rows."""
-        convolutions, maps = iter(self.convolutions), []
+        return tuple(self.maps(image))
+
+    def maps(self, image: Tensor) -> Iterator[Tensor]:
+        """The same one after the other, for who does not need them all at once."""
+        convolutions = iter(self.convolutions)
         for stage, depth in enumerate(self.depths):
             if stage:
                 image = self.pools[stage - 1](image)
             for _ in range(depth):
                 image = F.relu(next(convolutions)(image))
-            maps.append(image)
-        return tuple(maps)
+            yield image
