@@ -106,7 +106,7 @@ def _codec_row(spec: CodecSpec) -> str:
         f"{spec.scale.worst:g} to {spec.scale.best:g}",
         ", ".join(f"{level:g}" for level in spec.levels),
         ", ".join(spec.subsamplings),
-        ", ".join(spec.suffixes),
+        "; reads ".join(filter(None, map(", ".join, (spec.suffixes, spec.also_reads)))),
         spec.license,
     )
     return f"| {' | '.join(cells)} |"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,16 +20,17 @@ import torch
 from diffir.ablation.questions import DEFAULT, Variant, questions
 from diffir.ablation.witnesses import multiply_adds
 from diffir.errors import DataError
-from diffir.pictures.atomic_file import write_atomically
+from diffir.pictures.atomic_file import check_writable, write_atomically
 from diffir.recipes.derive import derive
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, save_checkpoint
+from diffir.restore.prompt_packs import model_hash
+from diffir.train.clean_pictures import find_pictures
 from diffir.train.loop import Settings, Trainer
 from diffir.train.pair_memory import PairMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from diffir.ablation.questions import Question
     from diffir.ablation.witnesses import Figures, Witnesses
@@ -126,9 +128,13 @@ def run(
         step: called after each step of training.
 
     Raises:
-        DataError: a result in the folder is of another budget, or not readable.
+        DataError: a result in the folder is of another budget, other pictures or other weights, or
+            not readable.
+        OutputError: nothing can be written into the folder.
     """
     memory, seed = PairMemory(), None
+    check_writable(plan.output)
+    plan.output.mkdir(parents=True, exist_ok=True)
     setup = {**_setup(plan), **witnesses.about}
     for cell in cells(plan):
         path = plan.output / "cells" / f"{cell.name}.json"
@@ -150,30 +156,28 @@ def _train(
 ) -> CellResult:
     started = time.monotonic()
     recipe = _recipe(plan, cell)
-    place = plan.output / "running"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    start = place / "start.safetensors"
     model = _starting_model(plan, recipe, cell.seed)
-    save_checkpoint(model, start, recipe=recipe, dtype=torch.float32)
     adds = multiply_adds(model)
-    settings = Settings(
-        data=plan.data,
-        output=place,
-        seed=cell.seed,
-        weights=start,
-        workers=0,
-        cpu=plan.cpu,
-        precision=plan.budget.precision,
-        judge_every=None,
-    )
-    trainer = Trainer(recipe, plan.host, settings, memory=memory)
-    for _ in trainer.run():
-        step()
+    with tempfile.TemporaryDirectory(prefix=".cell-", dir=plan.output) as folder:
+        place = Path(folder)
+        start = place / "start.safetensors"
+        save_checkpoint(model, start, recipe=recipe, dtype=torch.float32)
+        settings = Settings(
+            data=plan.data,
+            output=place,
+            seed=cell.seed,
+            weights=start,
+            workers=0,
+            cpu=plan.cpu,
+            precision=plan.budget.precision,
+            judge_every=None,
+        )
+        trainer = Trainer(recipe, plan.host, settings, memory=memory)
+        for _ in trainer.run():
+            step()
     # As it ended, not its average, which still remembers the first of so few steps.
     figures = witnesses.judge(trainer.model, cell.stages)
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    shutil.rmtree(place)
     return CellResult(cell.name, parameters, adds, time.monotonic() - started, figures)
 
 
@@ -224,12 +228,24 @@ def _never_changed(plan: Plan) -> set[str]:
 
 def _setup(plan: Plan) -> dict[str, Any]:
     """What must be equal for two results to be compared."""
-    words = hashlib.sha256(plan.recipe.text.encode()).hexdigest()[:12]
-    start = None if plan.weights is None else plan.weights.name
-    setup = {"recipe": plan.recipe.name, "words": words, "data": plan.data.name, "weights": start}
+    weights = None
+    if plan.weights is not None:
+        weights = model_hash(load_checkpoint(plan.weights, plan.host)[0])[:12]
+    pictures = find_pictures(plan.data)
+    listed = "".join(f"{p.relative_to(plan.data)} {p.stat().st_size}\n" for p in pictures)
+    setup = {
+        "recipe": plan.recipe.name,
+        "words": _digest(plan.recipe.text.encode()),
+        "data": _digest(listed.encode(errors="surrogateescape")),
+        "weights": weights,
+    }
     budget = asdict(plan.budget)
     del budget["stages"]  # they stand in the name of the cell
     return {**setup, **budget}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def _read(path: Path, setup: dict[str, Any]) -> CellResult:

@@ -60,7 +60,7 @@ def draw_plot(comparison: Comparison) -> Image.Image:
 def _most(comparison: Comparison, metric: str) -> float:
     """How far from zero the longest bar ends, and a little more."""
     gaps = [row.differences[ALL][metric] for row in comparison.rows if row.differences]
-    return 1.05 * max(1e-6, *(abs(gap.value) + (gap.half_width or 0) for gap in gaps))
+    return 1.05 * max([1e-6, *(abs(gap.value) + (gap.half_width or 0) for gap in gaps)])
 
 
 def _draw_axis(

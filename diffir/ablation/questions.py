@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from diffir.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffir.recipes.recipe import Recipe
 
@@ -56,19 +56,17 @@ def questions(recipe: Recipe, only: Sequence[str] = ()) -> tuple[Question, ...]:
     """Those of these names, in order; all without any.
 
     Raises:
-        DataError: there is none of such a name.
+        DataError: there is none of such a name, or the recipe lacks what one varies.
     """
-    known = (_prompts(), _text(recipe), _prior(), _experts(recipe), _top_k(recipe))
-    names = [question.name for question in known]
     for name in only:
-        if name not in names:
+        if name not in _KNOWN:
             raise DataError(
-                f"there is no ablation called '{name}'", hint=f"Known: {', '.join(names)}."
+                f"there is no ablation called '{name}'", hint=f"Known: {', '.join(_KNOWN)}."
             )
-    return tuple(question for question in known if not only or question.name in only)
+    return tuple(ask(recipe) for name, ask in _KNOWN.items() if not only or name in only)
 
 
-def _prompts() -> Question:
+def _prompts(_recipe: Recipe) -> Question:
     labels = {"none": "no prompt", "single": "single", "multiple": "multiple"}
     variants = [Variant(f"prompts-{m}", label, _mixture(m)) for m, label in labels.items()]
     return Question(
@@ -80,7 +78,7 @@ def _prompts() -> Question:
 
 
 def _text(recipe: Recipe) -> Question:
-    width = recipe.parts["conditioner"].options["width"]
+    width = _option(recipe, "conditioner", "width")
     return Question(
         "text",
         "Is the visual-to-text adapter better than tokens that do not see the picture, or none?",
@@ -99,7 +97,7 @@ def _text(recipe: Recipe) -> Question:
     )
 
 
-def _prior() -> Question:
+def _prior(_recipe: Recipe) -> Question:
     return Question(
         "prior",
         "Is it worth telling the gates codec and severity?",
@@ -147,5 +145,23 @@ def _both(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _gate(recipe: Recipe) -> tuple[int, int]:
-    options = recipe.parts["router"].options
-    return int(options["experts"]), int(options["top_k"])
+    return int(_option(recipe, "router", "experts")), int(_option(recipe, "router", "top_k"))
+
+
+def _option(recipe: Recipe, part: str, name: str) -> Any:
+    options = recipe.parts[part].options
+    if name not in options:
+        raise DataError(
+            f"'{recipe.name}' does not say the {name} of its {part}, of which variants are made",
+            hint=f"Write it into the recipe's table [{part}], or ask other questions: --only.",
+        )
+    return options[name]
+
+
+_KNOWN: Mapping[str, Callable[[Recipe], Question]] = {
+    "prompts": _prompts,
+    "text": _text,
+    "prior": _prior,
+    "N": _experts,
+    "K": _top_k,
+}

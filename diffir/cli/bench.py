@@ -100,7 +100,7 @@ def bench(
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
     from diffir.evaluate.contenders import Contender, Dialed
-    from diffir.evaluate.curves import curves_of, parse_sweep
+    from diffir.evaluate.curves import curves_of, parse_sweeps
     from diffir.evaluate.fid import ENOUGH, FidScores, check_count
     from diffir.evaluate.metrics import load_metrics, split_metrics
     from diffir.evaluate.other_restorers import parse_restorer
@@ -113,7 +113,7 @@ def bench(
 
     host: Host = ctx.obj
     how = find_protocol(protocol)
-    sweeps = [parse_sweep(text, host) for text in curve or ()]
+    sweeps = parse_sweeps(curve or (), host)
     wanted, wants_fid = split_metrics(metrics.split(","))
     place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
     pictures = _pictures(folder, sets, host)[:limit]
@@ -142,10 +142,10 @@ def bench(
     command = shlex.join(["diffir", *sys.argv[1:]])
     markdown = to_markdown(result, command=command, curves=curves)
     text = to_json(result, model=model, command=command, curves=curves)
-    typer.echo(text if as_json else markdown, nl=False)
     if place:
         title = f"{folder.name}: {model}"
         place.write(result, Texts(markdown, text, title, command), curves)
+    typer.echo(text if as_json else markdown, nl=False)
     for line in left_out(result):
         typer.echo(f"error: {line}", err=True)
     if result.failures:

@@ -44,18 +44,19 @@ class BenchFolder:
         overwrite: whether old reports may be replaced.
 
     Raises:
-        OutputError: a report is there already.
+        OutputError: a report is there already, or nothing can be written there.
     """
 
     def __init__(self, folder: Path, *, plots: Iterable[str] = (), overwrite: bool = False) -> None:
-        from diffir.pictures.atomic_file import check_free
+        from diffir.pictures.atomic_file import check_free, check_writable
 
         self._folder = folder
         self._plots = tuple(plots)
         self._strips: list[Strip] = []
-        self._first: Path | None = None
+        self._first: str | None = None
         for name in (*REPORTS, *map(_plot_name, self._plots)):
             check_free(folder / name, overwrite=overwrite)
+        check_writable(folder)
 
     def expect(self, trials: int, *, lpips: bool, device: str) -> None:
         """Prepare for so many trials; `lpips` looks for the tiles that it finds worst, too."""
@@ -72,8 +73,8 @@ class BenchFolder:
         from diffir.evaluate.sheet import trial_strip
 
         self._gallery.add(trial)
-        self._first = self._first or trial.path
-        if trial.path == self._first and len(self._strips) < MOST_STRIPS:
+        self._first = self._first or trial.name
+        if trial.name == self._first and len(self._strips) < MOST_STRIPS:
             self._strips.append(trial_strip(trial))
 
     def write(self, result: Result, texts: Texts, curves: Sequence[Curve]) -> None:
@@ -90,9 +91,8 @@ class BenchFolder:
             curves=curves,
             plots=list(plots.values()),
         )
-        self._save("report.md", texts.markdown.encode())
-        self._save("report.json", texts.json.encode())
-        self._save("report.html", page.encode())
+        for name, text in zip(REPORTS, (texts.markdown, texts.json, page), strict=False):
+            self._save(name, text.encode(errors="replace"))  # of names that are not UTF-8
         self._save("sheet.png", _png(draw_sheet(self._strips)))
         for metric, plot in plots.items():
             self._save(_plot_name(metric), _png(plot.image))

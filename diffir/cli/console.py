@@ -56,17 +56,27 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, indent:
         typer.echo(" " * indent + "  ".join(cells).rstrip())
 
 
-def for_each(things: Iterable[Thing], work: Callable[[Thing], None]) -> None:
+def for_each(
+    things: Iterable[Thing], work: Callable[[Thing], None], *, missing: Iterable[Exception] = ()
+) -> None:
     """Do the work on each thing; one that fails is reported, and the rest goes on.
+
+    Args:
+        things: to work on.
+        work: on one of them.
+        missing: what went wrong before, reported first.
 
     Raises:
         typer.Exit: with code 1, at the end, if any failed.
     """
     failed = False
+    for error in missing:
+        print_error(error)
+        failed = True
     for thing in things:
         try:
             work(thing)
-        except DiffirError as error:
+        except Exception as error:  # of whatever kind: the other files must still come
             if tracing():
                 raise
             print_error(error, about=thing)

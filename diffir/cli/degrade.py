@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffir.cli.console import for_each
-from diffir.cli.inputs import expand, suffixes_of
+from diffir.cli.inputs import expand_each, suffixes_of
 from diffir.cli.outputs import Job, plan
 from diffir.errors import OutputError
 from diffir.host.manager import Host
@@ -59,7 +59,7 @@ def degrade(
 
     host: Host = ctx.obj
     chosen = find_task(host, _task_name(task, codec, quality))
-    items = expand(inputs, suffixes=suffixes_of(host))
+    items, missing = expand_each(inputs, suffixes=suffixes_of(host))
     jobs = plan(items, output, suffix=suffix)
     generators = dict(zip(jobs, np.random.default_rng(seed).spawn(len(jobs)), strict=True))
 
@@ -68,7 +68,7 @@ def degrade(
         picture = read(job.item.path, host=host)
         _write(picture, job.target, task=chosen, rng=generators[job], overwrite=overwrite)
 
-    for_each(jobs, work)
+    for_each(jobs, work, missing=missing.values())
 
 
 def _task_name(task: str | None, codec: str | None, quality: float | None) -> str:

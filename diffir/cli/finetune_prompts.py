@@ -12,7 +12,7 @@ import typer
 from diffir.cli.console import print_warning
 from diffir.errors import DataError, OutputError
 from diffir.host.manager import Host
-from diffir.pictures.atomic_file import check_free
+from diffir.pictures.atomic_file import check_free, check_writable
 
 if TYPE_CHECKING:
     from diffir.train.finetuning import FineTuning, Request
@@ -93,6 +93,7 @@ def finetune_prompts(
     free = overwrite or not output.exists()
     if not free and not _state_of(output).exists():
         raise _exists(output)
+    check_writable(output.parent)
     for picture in (sheet, plot):
         if picture is not None:
             check_free(picture, overwrite=overwrite)  # before the work, not after it

@@ -44,11 +44,17 @@ def expand(
         suffixes: what to take from folders, lower case, with the dot.
 
     Raises:
-        PictureError: an input does not exist, or nothing is found in it.
+        PictureError: an input does not exist, may not be looked at, or nothing is found in it.
     """
     items: dict[Path, Item] = {}
     for text in inputs:
-        found = list(_find(text, suffixes))
+        try:
+            found = list(_find(text, suffixes))
+        except OSError as error:  # such as a name too long, or a folder that may not be entered
+            raise PictureError(
+                f"{text} cannot be looked at: {error.strerror}",
+                hint="Check the name, and the permissions of the folders in it.",
+            ) from error
         if not found:
             raise PictureError(f"no picture in {text}", hint=_where_else(text, suffixes))
         for item in found:
@@ -58,19 +64,19 @@ def expand(
 
 def expand_each(
     inputs: Sequence[str], *, suffixes: Collection[str] = PICTURE_SUFFIXES
-) -> tuple[tuple[Item, ...], tuple[PictureError, ...]]:
-    """Find the files like `expand`; an input that names none is an error in the second tuple."""
+) -> tuple[tuple[Item, ...], dict[str, PictureError]]:
+    """Find the files like `expand`; an input that names none has its error in the dictionary."""
     items: dict[Path, Item] = {}
-    errors: list[PictureError] = []
+    errors: dict[str, PictureError] = {}
     for text in inputs:
         try:
             found = expand([text], suffixes=suffixes)
         except PictureError as error:
-            errors.append(error)
+            errors[text] = error
             continue
         for item in found:
             items.setdefault(item.path.resolve(), item)
-    return tuple(items.values()), tuple(errors)
+    return tuple(items.values()), errors
 
 
 def suffixes_of(host: Host) -> frozenset[str]:
@@ -78,7 +84,7 @@ def suffixes_of(host: Host) -> frozenset[str]:
     known = set(PICTURE_SUFFIXES)
     for component in host.components("codec"):
         try:
-            known.update(host.codec(component.name).spec.suffixes)
+            known.update(host.codec(component.name).spec.read_suffixes)
         except ComponentError:
             continue  # a codec that is not installed adds no suffix; `diffir list` tells of it
     return frozenset(known)

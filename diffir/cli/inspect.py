@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from diffir.cli.console import for_each, print_table
-from diffir.cli.inputs import Item, expand, suffixes_of
+from diffir.cli.inputs import Item, expand_each, suffixes_of
 from diffir.contracts.codec import CodecInfo
 from diffir.errors import PictureError
 from diffir.host.manager import Host
@@ -51,7 +51,8 @@ def inspect(
         else:
             _print_facts(item.path, info)
 
-    for_each(expand(files, suffixes=suffixes_of(host)), show)
+    items, missing = expand_each(files, suffixes=suffixes_of(host))
+    for_each(items, show, missing=missing.values())
 
 
 def read_facts(host: Host, path: Path) -> CodecInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -104,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words after `diffir`; those of the process without it.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an arrow in a table must not end the command
     try:
         files, command = _plugin_files(words)
         with _shared_with_workers(files):

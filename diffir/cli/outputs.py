@@ -24,15 +24,35 @@ class Job:
 def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]:
     """Give each input its own output file, before any work begins.
 
+    Where the output folder lies in a folder that was named, what is in it are earlier results, and
+    they are left out.
+
     Args:
         items: the inputs.
         output: a file, where there is one input and the name has a suffix; else a folder.
         suffix: of the files in an output folder; the dot may be left out.
 
     Raises:
-        OutputError: two inputs would share one output file, a result would replace its input, the
-            suffix is none, or several inputs would go into a folder that is named like a picture.
+        OutputError: two inputs would share one output file, a result would replace an input, the
+            suffix is none, or several inputs would go into a folder that is named like a picture;
+            or the output cannot be looked at.
     """
+    try:
+        return _plan(items, output, suffix=suffix)
+    except OSError as error:
+        raise OutputError(
+            f"{output} cannot be looked at: {error.strerror}", hint="Write elsewhere."
+        ) from error
+
+
+def _plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]:
+    place = output.resolve()
+    found, items = items, [item for item in items if not _is_result(item, place)]
+    if found and not items:
+        raise OutputError(
+            f"all that was found lies in the output folder {output}",
+            hint="Name other pictures, or another output folder.",
+        )
     if len(items) > 1 and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
         raise OutputError(
             f"{output} is the name of one picture, and there are {len(items)} to write",
@@ -43,12 +63,15 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
     else:
         ending = _dotted(suffix)
         targets = [output / item.relative.with_suffix(ending) for item in items]
+    sources = {item.path.resolve(): item.path for item in items}
     jobs: dict[Path, Job] = {}
     for item, target in zip(items, targets, strict=True):
         resolved = target.resolve()
-        if resolved == item.path.resolve():
+        if resolved in sources:
+            own = resolved == item.path.resolve()
             raise OutputError(
-                f"the result would replace its input {item.path}",
+                f"the result {'' if own else f'of {item.path} '}would replace "
+                f"{'its' if own else 'the'} input {sources[resolved]}",
                 hint="Give another output name or folder.",
             )
         if resolved in jobs:
@@ -58,6 +81,13 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
             )
         jobs[resolved] = Job(item, target)
     return tuple(jobs.values())
+
+
+def _is_result(item: Item, place: Path) -> bool:
+    """Whether it was found in the output folder, below a folder that was named."""
+    folder = item.path.absolute().parents[len(item.relative.parts) - 1].resolve()
+    own = item.path.parent.resolve()
+    return place != folder and place.is_relative_to(folder) and own.is_relative_to(place)
 
 
 def _dotted(suffix: str) -> str:

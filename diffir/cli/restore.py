@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from diffir.cli.outputs import Job, plan
 from diffir.cli.restore_job import job_record, plan_job, run_job, say
 from diffir.errors import DiffirError, PictureError
 from diffir.host.manager import Host
+from diffir.pictures.atomic_file import check_writable
 
 if TYPE_CHECKING:
     from diffir.contracts.picture import Picture
@@ -122,12 +122,18 @@ def restore(
     _check_facts(host, codec, quality)
     _check_tile(tile)
     items, missing = expand_each(inputs, suffixes=suffixes_of(host))
-    for error in missing:
+    for name, error in missing.items():
         print_error(error)
+        if as_json:
+            say(_missing_record(name, error), as_json=True)
     jobs = plan(items, output, suffix=suffix)
     todo = _without_existing(jobs, as_json=as_json) if skip_existing else jobs
     if not todo:
         raise typer.Exit(FAILED if missing else 0)
+
+    if not dry:
+        for folder in {job.target.parent for job in todo}:
+            check_writable(folder)
 
     from diffir.restore.estimates import DEFAULT_FIDELITY
     from diffir.restore.restorer import load
@@ -151,20 +157,20 @@ def restore(
 
     def work(job: Job) -> dict[str, Any]:
         picture = _read(job, host, codec=codec, quality=quality)
-        done = plan_job if dry else partial(run_job, overwrite=overwrite)
-        return done(job, picture, restorer)
+        done = plan_job if dry else run_job
+        return done(job, picture, restorer, overwrite=overwrite)
 
     failed = bool(missing)
     with _progress(len(todo), shown=not as_json and not dry) as advance:
         for job in todo:
             try:
                 record = work(job)
-            except DiffirError as error:
+            except Exception as error:  # of whatever kind: the other files must still come
                 if tracing():
                     raise
                 failed = True
                 print_error(error, about=job)
-                record = job_record(job, status="failed", error=error.message, hint=error.hint)
+                record = job_record(job, status="failed", **_told(error))
                 if as_json:
                     say(record, as_json=True)
             else:
@@ -172,6 +178,16 @@ def restore(
             advance()
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _missing_record(name: str, error: DiffirError) -> dict[str, Any]:
+    return {"input": name, "output": None, "status": "failed", **_told(error)}
+
+
+def _told(error: Exception) -> dict[str, str | None]:
+    if isinstance(error, DiffirError):
+        return {"error": error.message, "hint": error.hint}
+    return {"error": f"{type(error).__name__}: {error}", "hint": None}
 
 
 def _without_existing(jobs: Sequence[Job], *, as_json: bool) -> Sequence[Job]:

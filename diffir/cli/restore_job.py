@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from diffir.restore.restorer import Restorer
 
 
-def plan_job(job: Job, picture: Picture, restorer: Restorer) -> dict[str, Any]:
-    """What would be done."""
+def plan_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) -> dict[str, Any]:
+    """What would be done; an output that would be refused is refused."""
+    from diffir.pictures.writing import check_target
     from diffir.restore.tiling import count
 
+    check_target(picture, job.target, overwrite=overwrite)
     tile = restorer.choose_tile()
     judged = restorer.treatment(picture)
     return {

@@ -7,6 +7,7 @@ It is split into words once and run without a shell, in a private folder that is
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tempfile
@@ -17,7 +18,7 @@ from diffir.codecs.confined_process import Limits, run_confined
 from diffir.errors import CodecError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _PLACE = re.compile(r"\{(\w*)\}")
 
@@ -43,6 +44,11 @@ def split_command(command: str, *, places: Collection[str]) -> tuple[str, ...]:
             hint=f"Write, for example: cwebp {example}{{input}} -o {{output}}",
         )
     return words
+
+
+def with_absolute_files(words: Iterable[str]) -> tuple[str, ...]:
+    """The same words, but files that they name by their absolute paths: commands run elsewhere."""
+    return tuple(os.path.abspath(word) if os.path.isfile(word) else word for word in words)
 
 
 def run_on_bytes(

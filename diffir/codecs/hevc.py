@@ -60,10 +60,11 @@ class Hevc:
 
     spec = CodecSpec(
         name="hevc",
-        suffixes=(".h265", ".265", ".hevc", ".heic", ".heif"),
+        suffixes=(".h265", ".265", ".hevc"),
         scale=QualityScale("QP", worst=51, best=0),
         levels=(47, 42, 37),
         license="GPL-2.0-or-later",
+        also_reads=(".heic", ".heif"),
     )
 
     def recognizes(self, data: bytes) -> bool:

@@ -23,11 +23,12 @@ class Jpeg2000:
 
     spec = CodecSpec(
         name="jpeg2000",
-        suffixes=(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+        suffixes=(".jp2", ".jpf", ".jpx"),
         scale=QualityScale("compression ratio 1:N", worst=200, best=1),
         levels=(100, 80, 50),
         license="BSD-2-Clause",
         subsamplings=("4:4:4",),
+        also_reads=(".j2k", ".j2c", ".jpc"),
     )
 
     def recognizes(self, data: bytes) -> bool:

@@ -66,6 +66,7 @@ class CodecSpec:
     levels: the qualities of the benchmark tasks, heaviest compression first.
     license: SPDX name of the encoder's license, shown to users.
     subsamplings: chroma formats that `encode` accepts, the default first.
+    also_reads: suffixes of files that `decode` reads and `encode` does not write.
     """
 
     name: str
@@ -74,6 +75,12 @@ class CodecSpec:
     levels: tuple[float, ...]
     license: str
     subsamplings: tuple[Subsampling, ...] = ("4:2:0", "4:4:4")
+    also_reads: tuple[str, ...] = ()
+
+    @property
+    def read_suffixes(self) -> tuple[str, ...]:
+        """Suffixes of all files that `decode` reads."""
+        return (*self.suffixes, *self.also_reads)
 
 
 @dataclass(frozen=True)

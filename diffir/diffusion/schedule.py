@@ -33,20 +33,31 @@ def alpha_bar(timesteps: Tensor) -> Tensor:
 def add_noise(
     clean: Tensor, noise: Tensor, timesteps: Tensor, prediction: Prediction = "v"
 ) -> tuple[Tensor, Tensor]:
-    """The noisy latent at `timesteps (B,)`, and what a network should predict for it."""
-    signal = alpha_bar(timesteps).to(clean)[:, None, None, None]
-    noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+    """The noisy latent at `timesteps (B,)`, and what a network should predict for it.
+
+    Of bfloat16, too, the shares are float32, and so is what is returned: 1 - a, rounded to
+    bfloat16, is 0 at the first two steps.
+    """
+    kept, lost = _shares(timesteps)
+    noisy = kept * clean + lost * noise
     if prediction == "epsilon":
         return noisy, noise
-    return noisy, signal.sqrt() * noise - (1 - signal).sqrt() * clean
+    return noisy, kept * noise - lost * clean
 
 
 def clean_from(prediction: Prediction, noisy: Tensor, output: Tensor, timesteps: Tensor) -> Tensor:
     """The clean latent that a denoiser's output stands for.
 
     From v it is sqrt(a) z_t - sqrt(1-a) v; from the noise e it is (z_t - sqrt(1-a) e) / sqrt(a).
+    In the dtype of `noisy`, from shares in float32.
     """
-    signal = alpha_bar(timesteps).to(noisy)[:, None, None, None]
+    kept, lost = _shares(timesteps)
     if prediction == "epsilon":
-        return (noisy - (1 - signal).sqrt() * output) / signal.sqrt()
-    return signal.sqrt() * noisy - (1 - signal).sqrt() * output
+        return ((noisy - lost * output) / kept).to(noisy)
+    return (kept * noisy - lost * output).to(noisy)
+
+
+def _shares(timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    """sqrt(a) and sqrt(1 - a), `(B,1,1,1)` each."""
+    signal = alpha_bar(timesteps)[:, None, None, None]
+    return signal.sqrt(), (1 - signal).sqrt()

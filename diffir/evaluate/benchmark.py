@@ -12,13 +12,15 @@ from itertools import groupby
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from diffir.errors import DataError
 from diffir.evaluate.bootstrap import differences
 from diffir.evaluate.contenders import AS_COMPRESSED, Version
+from diffir.evaluate.metrics import METRICS
 from diffir.evaluate.protocol_pixels import as_8bit
 from diffir.evaluate.trials import trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from diffir.evaluate.bootstrap import Difference
     from diffir.evaluate.fid import FidScores
@@ -58,6 +60,7 @@ class Failure:
     task: str
     picture: str
     message: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,12 @@ def run(
         progress: show a bar on the standard error stream.
 
     Raises:
-        DataError: pictures too small for a metric, or a task that changed their size.
+        DataError: pictures too small for a metric, told before any is degraded; or a task that
+            changed their size.
         PictureError: a file cannot be read.
         CodecError: a codec refused a picture.
     """
+    _check_pictures(plan, measures)
     scores = _Scores(plan, measures)
     for trial in _with_bar(trials(plan), len(plan.pictures) * len(plan.tasks), shown=progress):
         scores.add(trial)
@@ -111,11 +116,23 @@ def run(
             fid.add(trial)
         if watch is not None:
             watch(trial)
-    names = tuple(path.name for path in plan.pictures)
     rows, failures = scores.rows(), tuple(scores.failures)
     if fid is not None:
         rows = tuple(replace(row, fid=fid.distance(row.task, row.version)) for row in rows)
-    return Result(plan.protocol, plan.seed, names, tuple(measures), rows, failures)
+    return Result(plan.protocol, plan.seed, plan.names, tuple(measures), rows, failures)
+
+
+def _check_pictures(plan: Plan, measures: Iterable[str]) -> None:
+    """Read every picture once: hours of work must not end at one that cannot be measured."""
+    largest = max((METRICS[name] for name in measures), key=lambda m: m.smallest, default=None)
+    for index, name in enumerate(plan.names):
+        _, reference = plan.reference(index)
+        if largest is not None and min(reference.pixels.shape[:2]) < largest.smallest:
+            raise DataError(
+                f"{name}: {largest.heading} needs {largest.smallest}x{largest.smallest} pixels or "
+                f"more, got {reference.width}x{reference.height}",
+                hint="Leave it out, or ask for other --metrics.",
+            )
 
 
 class _Scores:
@@ -139,7 +156,8 @@ class _Scores:
         for restorer, seconds in trial.seconds.items():
             self._seconds.setdefault((trial.task, restorer), []).append(seconds)
         for restorer, error in trial.failures.items():
-            self.failures.append(Failure(restorer, trial.task, trial.path.name, error.message))
+            failure = Failure(restorer, trial.task, trial.name, error.message, error.hint)
+            self.failures.append(failure)
         reference = as_8bit(trial.reference.pixels)
         for version, picture in ((AS_COMPRESSED, trial.degraded), *trial.restored.items()):
             kept = self._scores[trial.task, version]
@@ -175,4 +193,4 @@ def _with_bar(found: Iterator[Trial], total: int, *, shown: bool) -> Iterator[Tr
         row = bar.add_task("benchmark", total=total)
         for trial in found:
             yield trial
-            bar.update(row, advance=1, description=f"{trial.path.name} {trial.task}")
+            bar.update(row, advance=1, description=f"{trial.name} {trial.task}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from diffir.codecs.confined_process import Limits
-from diffir.codecs.file_command import run_on_bytes, split_command
+from diffir.codecs.file_command import run_on_bytes, split_command, with_absolute_files
 from diffir.errors import CodecError, PictureError
 from diffir.evaluate.protocol_pixels import as_8bit
 
@@ -46,7 +46,7 @@ class CommandRestorer:
         """
         from diffir.pictures.reading import read_bytes
 
-        words = split_command(self.command, places=("input", "output"))
+        words = with_absolute_files(split_command(self.command, places=("input", "output")))
         who = f"restorer '{self.name}'"
         limits = Limits(self.seconds)
         try:

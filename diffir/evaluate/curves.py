@@ -17,7 +17,7 @@ from diffir.evaluate.rate_distortion import usual_qualities
 from diffir.evaluate.rate_plot import Upright, draw_curves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from PIL import Image
 
@@ -81,6 +81,23 @@ def parse_sweep(text: str, host: Host) -> Sweep:
             f"expected qualities such as {name}:10,20,40,80, got '{text}'",
             hint="Separate numbers by commas.",
         ) from error
+
+
+def parse_sweeps(texts: Iterable[str], host: Host) -> list[Sweep]:
+    """One sweep for each codec, of all qualities that were named for it, heaviest first.
+
+    Raises:
+        ComponentError, CodecError: as `parse_sweep`.
+    """
+    found: dict[str, Sweep] = {}
+    for text in texts:
+        sweep = parse_sweep(text, host)
+        if (before := found.get(sweep.codec)) is not None:
+            both = {*before.qualities, *sweep.qualities}
+            severity = host.codec(sweep.codec).spec.scale.severity
+            sweep = Sweep(sweep.codec, tuple(sorted(both, key=severity, reverse=True)))
+        found[sweep.codec] = sweep
+    return list(found.values())
 
 
 def curves_of(result: Result, sweeps: Sequence[Sweep]) -> tuple[Curve, ...]:

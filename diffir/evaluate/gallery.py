@@ -96,7 +96,7 @@ def _figure(trial: Trial) -> Figure:
         label: data_uri(Image.fromarray(pixels), "WEBP", quality=WEBP_QUALITY)
         for label, pixels in panels.items()
     }
-    return Figure(f"{trial.path.name}, {trial.task}", width, height, cropped, uris)
+    return Figure(f"{trial.name}, {trial.task}", width, height, cropped, uris)
 
 
 def _middle(pixels: Pixels) -> Pixels:

@@ -22,20 +22,24 @@ Measure = Callable[["Pixels", "Pixels"], float]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown: the heading of its column, digits, and which way is better."""
+    """How a metric is shown: the heading of its column, digits, and which way is better.
+
+    smallest: rows and columns that it needs.
+    """
 
     heading: str
     digits: int
     more_is_better: bool
+    smallest: int
 
 
 METRICS: Mapping[str, Metric] = {
-    "psnr": Metric("PSNR dB", 2, more_is_better=True),
-    "ssim": Metric("SSIM", 4, more_is_better=True),
-    "lpips-alex": Metric("LPIPS-Alex", 4, more_is_better=False),
-    "lpips-vgg": Metric("LPIPS-VGG", 4, more_is_better=False),
-    "dists": Metric("DISTS", 4, more_is_better=False),
-    "psnr-b": Metric("PSNR-B dB", 2, more_is_better=True),
+    "psnr": Metric("PSNR dB", 2, more_is_better=True, smallest=1),
+    "ssim": Metric("SSIM", 4, more_is_better=True, smallest=11),
+    "lpips-alex": Metric("LPIPS-Alex", 4, more_is_better=False, smallest=31),
+    "lpips-vgg": Metric("LPIPS-VGG", 4, more_is_better=False, smallest=16),
+    "dists": Metric("DISTS", 4, more_is_better=False, smallest=16),
+    "psnr-b": Metric("PSNR-B dB", 2, more_is_better=True, smallest=9),
 }
 """Every metric, in the order of a report's columns."""
 
@@ -71,6 +75,11 @@ def load_metrics(
     if not wanted:
         raise DataError("expected one metric or more, got none", hint=_known())
     unknown = next((name for name in wanted if name not in METRICS), None)
+    if unknown in OF_SETS:
+        raise DataError(
+            f"'{unknown}' is not measured here: it is of whole sets of pictures",
+            hint="Ask `diffir bench` for it.",
+        )
     if unknown is not None:
         near = difflib.get_close_matches(unknown, [*METRICS, *OF_SETS], n=2)
         hint = f"Did you mean {' or '.join(near)}?" if near else _known()

@@ -47,8 +47,13 @@ def taken_how(result: Result) -> str:
 
 
 def left_out(result: Result) -> list[str]:
-    """One line for each restorer that failed at a task."""
-    return [f"{one.restorer}, {one.task}: {one.message}" for one in result.failures]
+    """One line for each restorer that failed at a task: where, what, and what to do about it."""
+    lines = []
+    for one in result.failures:
+        told = f"{one.message} ({one.hint})" if one.hint else one.message
+        # A program's last words are lines of their own.
+        lines.append(f"{one.restorer}, {one.task}, {one.picture}: {' '.join(told.split())}")
+    return lines
 
 
 def to_markdown(result: Result, *, command: str, curves: Sequence[Curve] = ()) -> str:
@@ -111,7 +116,8 @@ def _markdown(table: Table) -> list[str]:
     if not table.rows:
         return []
     rule = ["---"] * table.names + ["---:"] * (len(table.header) - table.names)
-    rows = [[f"**{cell.text}**" if cell.best else cell.text for cell in row] for row in table.rows]
+    texts = [[(cell.text.replace("|", "\\|"), cell.best) for cell in row] for row in table.rows]
+    rows = [[f"**{text}**" if best else text for text, best in row] for row in texts]
     lines = [f"| {' | '.join(cells)} |" for cells in (table.header, rule, *rows)]
     return [*([table.about, ""] if table.about else []), *lines, ""]
 

@@ -50,7 +50,7 @@ class StandardSet:
 
 
 STANDARD_SETS = (
-    StandardSet("LIVE1", ("live1", "live1/refimgs", "live/refimgs"), (29,)),
+    StandardSet("LIVE1", ("live1/refimgs", "live/refimgs", "live1"), (29,)),
     StandardSet("Classic5", ("classic5",), (5,)),
     StandardSet(
         "BSDS500",

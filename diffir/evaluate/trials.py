@@ -8,8 +8,12 @@ Pictures are read one at a time; what is not kept by the caller is gone with the
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from diffir.errors import DataError, DiffirError
@@ -19,7 +23,6 @@ from diffir.evaluate.protocol_pixels import as_8bit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
 
@@ -45,8 +48,8 @@ class Task(Protocol):
 class Plan:
     """What to run: every task on every picture.
 
-    pictures: files of clean pictures. contenders: none measures the degraded pictures alone.
-    protocol: how figures are taken. seed: of the levels and shifts drawn.
+    pictures: files of clean pictures, each once. contenders: none measures the degraded pictures
+    alone. protocol: how figures are taken. seed: of the levels and shifts drawn.
 
     Raises:
         DataError: no picture, no task, or two tasks or two contenders of one name.
@@ -77,17 +80,50 @@ class Plan:
                 hint="Rows are told apart by these names: choose others.",
             )
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the pictures, in reports: of their files, with folders where two are alike."""
+        names = tuple(path.name for path in self.pictures)
+        if len(set(names)) == len(names):
+            return names
+        above = Path(os.path.commonpath([path.absolute().parent for path in self.pictures]))
+        return tuple(path.absolute().relative_to(above).as_posix() for path in self.pictures)
+
+    def reference(self, index: int) -> tuple[Picture, Picture]:
+        """A picture as it is degraded, and as it is compared.
+
+        Raises:
+            PictureError: its file cannot be read.
+        """
+        from diffir.pictures.reading import read
+
+        with named(self.names[index]):
+            source = self.protocol.reference(read(self.pictures[index]))
+            return source, self.protocol.view(source)
+
+
+@contextmanager
+def named(what: str) -> Iterator[None]:
+    """Errors from inside begin with what they are about, where they do not name it."""
+    try:
+        yield
+    except DiffirError as error:
+        if what in error.message:
+            raise
+        raise type(error)(f"{what}: {error.message}", hint=error.hint) from error
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """One task on one picture. All pictures have 8 bits and one size.
 
-    restored: by who made them; seconds: by contender, of all its versions, on the wall clock.
+    name: of the picture, as `Plan.names` has it. restored: by who made them. seconds: by contender,
+    of all its versions, on the wall clock.
     failures: by contender that could not do it; it is not asked again for this task.
     """
 
     task: str
-    path: Path
+    name: str
     reference: Picture
     degraded: Picture
     restored: Mapping[Version, Picture] = field(default_factory=dict)
@@ -103,18 +139,16 @@ def trials(plan: Plan) -> Iterator[Trial]:
         CodecError: a codec refused a picture.
         DataError: a degradation changed the size.
     """
-    from diffir.pictures.reading import read
-
     protocol = plan.protocol
     left_out: set[tuple[str, str]] = set()
-    for index, path in enumerate(plan.pictures):
-        source = protocol.reference(read(path))
-        reference = protocol.view(source)
+    for index, name in enumerate(plan.names):
+        source, reference = plan.reference(index)
         for task in plan.tasks:
             rng = protocol.random(plan.seed, task=task.name, picture=index)
-            degraded = task.degrade(source, rng)
-            _check_size(degraded, source, f"{path.name}, {task.name}")
-            trial = Trial(task.name, path, reference, protocol.view(degraded))
+            with named(f"{name}, {task.name}"):
+                degraded = task.degrade(source, rng)
+                _check_size(degraded, source)
+            trial = Trial(task.name, name, reference, protocol.view(degraded))
             asked = [one for one in plan.contenders if (task.name, one.name) not in left_out]
             trial = _restored(trial, asked)
             left_out.update((task.name, name) for name in trial.failures)
@@ -130,7 +164,7 @@ def _restored(trial: Trial, contenders: Sequence[Contender]) -> Trial:
         try:
             made = contender.restore(trial.degraded)
             for picture in made.values():
-                _check_size(picture, trial.degraded, f"{trial.path.name}, {trial.task}")
+                _check_size(picture, trial.degraded)
         except DiffirError as error:
             failures[contender.name] = error
             continue
@@ -141,10 +175,10 @@ def _restored(trial: Trial, contenders: Sequence[Contender]) -> Trial:
     return replace(trial, restored=restored, seconds=seconds, failures=failures)
 
 
-def _check_size(picture: Picture, expected: Picture, place: str) -> None:
+def _check_size(picture: Picture, expected: Picture) -> None:
     if picture.pixels.shape != expected.pixels.shape:
         raise DataError(
-            f"{place}: expected {expected.width}x{expected.height} pixels, "
+            f"expected {expected.width}x{expected.height} pixels, "
             f"got {picture.width}x{picture.height}",
             hint="Degradations and restorers keep the size of a picture.",
         )

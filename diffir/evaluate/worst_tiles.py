@@ -79,7 +79,7 @@ class WorstTiles:
                 if harm[worst] > 0:
                     pixels = (tiles[worst] for tiles in (degraded, restored, original))
                     place = _corner(trial.reference.pixels, worst)
-                    about = (name, float(harm[worst]), trial.task, trial.path.name, version)
+                    about = (name, float(harm[worst]), trial.task, trial.name, version)
                     self._keep(WorstTile(*about, *place, *(tile.copy() for tile in pixels)))
 
     def found(self) -> dict[str, tuple[WorstTile, ...]]:

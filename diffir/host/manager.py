@@ -19,6 +19,7 @@ from diffir.errors import (
     UnknownComponentError,
 )
 from diffir.host import builtins, hookspecs
+from diffir.host.commands import join_commands
 from diffir.host.component import KINDS, Component, Kind
 from diffir.host.discovery import discover
 from diffir.host.plugin import Plugin, broken_plugin, check_api
@@ -232,11 +233,11 @@ class Host:
         """Let every plugin add its commands; one that fails becomes a row with its error."""
         for index, plugin in enumerate(self.plugins):
             hook = getattr(self._manager.get_plugin(plugin.name), "register_commands", None)
-            if hook is None:
+            if hook is None or plugin.state != "loaded":
                 continue
             try:
-                hook(app=app)
-            except Exception as error:  # the other plugins' commands must still come
+                join_commands(app, hook, plugin=plugin.name)
+            except (Exception, SystemExit) as error:  # the other plugins' commands must still come
                 self.plugins[index] = broken_plugin(plugin.name, plugin.origin, error)
 
 

@@ -62,7 +62,8 @@ class ClipToText(nn.Module):
         self.tower = timm.create_model(tower, pretrained=False, **(tower_options or {}))
         self.tower.head = nn.Identity()  # attention pooling, which is not used
         self.conv = nn.Conv2d(self.tower.num_features, width, 3, padding=1)
-        self.learned = nn.Parameter(torch.zeros(1, learned, width))
+        # Not at zero: equal tokens would get equal gradients, and stay equal.
+        self.learned = nn.Parameter(0.1 * torch.randn(1, learned, width))
         self.down = nn.Linear(width, width // reduction, bias=False)
         self.up = nn.Linear(width // reduction, width, bias=False)
         self._decode: Callable[[Tensor], Tensor] | None = None

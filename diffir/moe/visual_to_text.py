@@ -49,7 +49,8 @@ class VisualToText(nn.Module):
     def __init__(self, *, width: int, learned: int = 16, tower: str = "light") -> None:
         super().__init__()
         self.tower = light_tower(width) if tower == "light" else timm_tower(tower, width)
-        self.learned = nn.Parameter(torch.zeros(1, learned, width))
+        # Not at zero: equal tokens would get equal gradients, and stay equal.
+        self.learned = nn.Parameter(0.1 * torch.randn(1, learned, width))
         self.adapter = nn.Sequential(
             nn.Linear(width, width // 4, bias=False),
             nn.ReLU(),

@@ -138,6 +138,11 @@ def import_inception(file: Path) -> tuple[Path, str]:
             f"{file} holds no weights that can be read: {error}",
             hint=f"The file is known as {ORIGINAL}.",
         ) from error
+    if not isinstance(stored, dict):
+        raise CheckpointError(
+            f"{file} holds a {type(stored).__name__}, expected tensors by their names",
+            hint=f"The file is known as {ORIGINAL}.",
+        )
     expected = build_network().state_dict()
     # Batch counters and the classifier take no part in the features.
     missing = [

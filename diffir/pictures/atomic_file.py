@@ -21,17 +21,44 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse a path that is taken, by a folder or by a file that may not be replaced.
+    """Refuse a path that is no file's, or that of a file which may not be replaced.
 
     Raises:
         OutputError: it is.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), os.path.lexists(path)
+    except OSError as error:  # such as a name too long, or a folder that may not be entered
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}", hint=_advice(error)
+        ) from error
+    if is_folder:
         raise OutputError(f"{path} is a folder", hint="Name a file inside it.")
-    if not overwrite and os.path.lexists(path):
+    if not overwrite and is_there:
         raise OutputError(
             f"{path} exists already",
             hint="Choose another name, or let it be replaced: --overwrite, or overwrite=True.",
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """See that a folder can be written into, or made: before work, not after it.
+
+    Raises:
+        OutputError: it, or the nearest folder above it that is there, cannot.
+    """
+    try:
+        there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise OutputError(
+            f"nothing can be written into {folder}: {error.strerror}", hint=_advice(error)
+        ) from error
+    if not writable:
+        reason = "may not be written" if there.is_dir() else "is a file"
+        raise OutputError(
+            f"nothing can be written into {folder}: {there} {reason}",
+            hint="Write to a folder that you may write in.",
         )
 
 

@@ -1,6 +1,6 @@
 """What rides along with the pixels: taken from an opened file, and fitted to what a format holds.
 
-ICC profile, XMP and comment travel byte for byte. EXIF too, but for the orientation's value. In
+ICC profile and comment travel byte for byte. EXIF and XMP too, but for the orientation's value. In
 TIFF the EXIF tags are the file's own directory: they are gathered into a structure of their own.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from diffir.contracts.picture import Metadata
-from diffir.pictures.orientation import upright_exif
+from diffir.pictures.orientation import upright_exif, upright_xmp
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -68,7 +68,7 @@ def _gathered_exif(image: Image.Image) -> bytes | None:
     stored, gathered = image.getexif(), Image.Exif()
     for tag in DESCRIPTIVE_TAGS:
         if tag in stored:
-            gathered[tag] = stored[tag]
+            gathered[tag] = text_bytes(stored[tag])
     for tag in EXIF_DIRECTORIES:
         if entries := stored.get_ifd(tag):
             gathered.get_ifd(tag).update(entries)
@@ -76,8 +76,13 @@ def _gathered_exif(image: Image.Image) -> bytes | None:
     return gathered.tobytes() if len(gathered) else None
 
 
+def text_bytes(value: Any) -> Any:
+    """A text of Pillow's as the bytes that it was read from; it would write "?" for an accent."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
+
+
 def fitted(metadata: Metadata, holds: Collection[str], *, gray: bool, suffix: str) -> Metadata:
-    """What a file of `suffix` can hold of the metadata, its EXIF orientation 1; logs the rest.
+    """What a file of `suffix` can hold of the metadata, its orientation 1; logs the rest.
 
     Args:
         metadata: of the picture to be written.
@@ -95,4 +100,8 @@ def fitted(metadata: Metadata, holds: Collection[str], *, gray: bool, suffix: st
     for name in sorted(lost):
         _LOG.info("%s files written here hold no such %s: it is left out", suffix, name)
     kept = replace(metadata, **dict.fromkeys(lost))
-    return replace(kept, exif=upright_exif(kept.exif)) if kept.exif else kept
+    return replace(
+        kept,
+        exif=upright_exif(kept.exif) if kept.exif else kept.exif,
+        xmp=upright_xmp(kept.xmp) if kept.xmp else kept.xmp,
+    )

@@ -6,6 +6,7 @@ camera makers' notes rely on.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from diffir.contracts.picture import AnyPixels
 
 TAG = 0x0112
+_IN_XMP = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>))[2-8]""")
+"""As an attribute, or as an element."""
 _FORMATS = {1: "B", 3: "H", 4: "L"}
 """Struct formats of the TIFF types in which writers store the value: BYTE, SHORT, LONG."""
 
@@ -44,6 +47,11 @@ def upright_exif(exif: bytes) -> bytes:
     patched = bytearray(exif)
     struct.pack_into(found.order + found.kind, patched, found.entry + 8, 1)
     return bytes(patched)
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """The same bytes with the orientation that XMP may repeat set to 1."""
+    return _IN_XMP.sub(rb"\g<1>1", xmp)
 
 
 def without_orientation(exif: bytes) -> bytes:

@@ -21,7 +21,7 @@ import numpy as np
 
 from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Metadata, Origin, Picture, ReadsFiles
-from diffir.errors import CodecError, PictureError, UnsupportedPictureError
+from diffir.errors import CodecError, DiffirError, PictureError, UnsupportedPictureError
 from diffir.pictures.limits import check_size
 from diffir.pictures.orientation import upright_exif
 from diffir.pictures.samples import picture_of
@@ -128,6 +128,9 @@ def _info(codec: Codec | None, data: bytes) -> CodecInfo:
         # The pixels were decoded: a header that our reader does not follow is no reason to stop.
         _LOG.info("nothing is known of the compression: %s", error)
         return CodecInfo.unknown()
+    except Exception as error:  # a plugin's mistake
+        _LOG.warning("codec %s fails to read a header: %r", codec.spec.name, error)
+        return CodecInfo.unknown()
 
 
 def _with_traces(picture: Picture, host: Host) -> Picture:
@@ -149,6 +152,13 @@ def _decode_by(codec: Codec, data: bytes, name: str) -> Still:
         raise PictureError(
             f"{name} is {codec.spec.name}, but cannot be decoded: {error}",
             hint=error.hint or "The file is damaged or cut short: get it again.",
+        ) from error
+    except (DiffirError, MemoryError):
+        raise
+    except Exception as error:  # a plugin's mistake must not end a batch
+        raise PictureError(
+            f"{name} is {codec.spec.name}, whose codec breaks down: {error!r}",
+            hint="The file may be damaged; tell the author of the codec.",
         ) from error
     check_size(pixels.shape[1], pixels.shape[0], name=name)
     metadata = facts.metadata if facts else Metadata()

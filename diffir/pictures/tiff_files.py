@@ -17,7 +17,7 @@ from PIL import Image, TiffTags
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from diffir.errors import OutputError
-from diffir.pictures.metadata import DESCRIPTIVE_TAGS, EXIF_DIRECTORIES
+from diffir.pictures.metadata import DESCRIPTIVE_TAGS, EXIF_DIRECTORIES, text_bytes
 
 if TYPE_CHECKING:
     from diffir.contracts.picture import AnyPixels, Metadata
@@ -65,6 +65,7 @@ def _layout(samples: AnyPixels, strip_bytes: int) -> ImageFileDirectory_v2:
     directory[258] = (samples.dtype.itemsize * 8,) * channels
     directory[259] = DEFLATE
     directory[262] = 1 if channels < 3 else 2  # gray, black is zero; RGB
+    directory[274] = 1  # upright, whatever the XMP says: Pillow would believe that
     directory[273] = 0  # the strip's offset: `save` adds the directory's own length
     directory[277] = channels
     directory[278] = height
@@ -94,7 +95,7 @@ def _add_exif(directory: ImageFileDirectory_v2, data: bytes) -> None:
     exif = Image.Exif()
     try:
         exif.load(data)
-        entries = {tag: exif[tag] for tag in DESCRIPTIVE_TAGS if tag in exif}
+        entries = {tag: text_bytes(exif[tag]) for tag in DESCRIPTIVE_TAGS if tag in exif}
         entries |= {tag: exif.get_ifd(tag) for tag in EXIF_DIRECTORIES if exif.get_ifd(tag)}
     except Exception as error:  # Pillow raises many kinds on EXIF that a camera got wrong
         _LOG.info("the EXIF data is damaged and is left out of the TIFF file: %s", error)

@@ -6,6 +6,7 @@ file. Parts get their options as plain keyword arguments and never see the recip
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import TYPE_CHECKING, Any
 from diffir.errors import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from diffir.host.manager import Host
 
 SEAMS = ("router", "conditioner", "decoder")
 BACKBONE = "light"
 """What encoder and denoiser are where a recipe does not say it by `use`."""
+
+_KEYS = ("name", "base", "base_sha256", "encoder", "denoiser", *SEAMS, "sampler", "training")
+_TRAINING_KEYS = ("degradations", "synthetic", "clean", "stages")
 
 SCHEDULES = ("cosine", "constant")
 
@@ -83,6 +89,11 @@ class Training:
     clean: float = 0.0
     stages: tuple[Stage, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("synthetic", "clean"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share in [0,1], got {getattr(self, name):g}")
+
     def stage(self, name: str) -> Stage:
         """The stage of that name.
 
@@ -120,14 +131,14 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
     """Parse TOML.
 
     Raises:
-        RecipeError: not TOML, a table is missing, or a key has the wrong type.
+        RecipeError: not TOML, a table is missing, or a key is unknown or of the wrong type.
     """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is not valid TOML: {error}") from error
     try:
-        return Recipe(
+        recipe = Recipe(
             name=table["name"],
             text=text,
             encoder=_part({"use": BACKBONE, **table["encoder"]}),
@@ -138,6 +149,9 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
             base=table.get("base"),
             base_sha256=dict(table.get("base_sha256", {})),
         )
+        _check_keys(table, _KEYS, origin)
+        _check_keys(table.get("training", {}), _TRAINING_KEYS, f"[training] of {origin}")
+        return recipe
     except KeyError as error:
         raise RecipeError(
             f"{origin} lacks {error}",
@@ -146,6 +160,17 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RecipeError(f"{origin}: {error}") from error
+
+
+def _check_keys(table: dict[str, Any], known: Collection[str], where: str) -> None:
+    """Refuse what nobody would read; parts and stages check theirs."""
+    odd = next((key for key in table.keys() - set(known)), None)
+    if odd is not None:
+        near = difflib.get_close_matches(odd, known, n=1)
+        raise RecipeError(
+            f"{where} has an unknown key '{odd}'",
+            hint=f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}.",
+        )
 
 
 def _part(table: dict[str, Any]) -> Part:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffir.codecs.file_command import with_absolute_files
 from diffir.contracts.codec import QualityScale
 from diffir.errors import CodecError
 
@@ -192,5 +193,5 @@ def _with_absolute_files(command: str) -> str:
             "a command line was expected, got an empty one",
             hint="Write, for example: cwebp -q {quality} {input} -o {output}",
         )
-    absolute = (os.path.abspath(word) if os.path.isfile(word) else word for word in words)
-    return " ".join(w if _PLAIN_WORD.fullmatch(w) else shlex.quote(w) for w in absolute)
+    plain = _PLAIN_WORD.fullmatch
+    return " ".join(w if plain(w) else shlex.quote(w) for w in with_absolute_files(words))

@@ -50,7 +50,7 @@ class CodecSuite(Suite):
         rules = {
             "name in lower case, without spaces": NAME.fullmatch(spec.name),
             "suffixes with a dot, in lower case": spec.suffixes
-            and all(re.fullmatch(r"\.[a-z0-9]+", suffix) for suffix in spec.suffixes),
+            and all(re.fullmatch(r"\.[a-z0-9]+", suffix) for suffix in spec.read_suffixes),
             "scale with a label and two different ends": scale.label and scale.worst != scale.best,
             "levels on the scale": spec.levels and all(map(scale.contains, spec.levels)),
             "levels with the heaviest compression first": severities

@@ -49,7 +49,7 @@ def foreign_bytes(own: CodecSpec) -> Iterator[tuple[str, bytes]]:
             continue
         try:
             other = host.codec(component.name)
-            if not set(own.suffixes).isdisjoint(other.spec.suffixes):
+            if not set(own.read_suffixes).isdisjoint(other.spec.read_suffixes):
                 continue
             data = other.encode(scene(17, 16), other.spec.levels[0])
         except DiffirError:  # not usable here, which is its own suite's business

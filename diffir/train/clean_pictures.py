@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from diffir.contracts.picture import Picture
+
 SCALES = (1.0, 0.7, 0.5, 0.35, 0.25)
 HALF = SCALES.index(0.5)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".jp2"}
+
+HARDEST = 0.5
+"""Severity from which on a picture is not taken for clean: JPEG below quality 50."""
 
 Pixels = NDArray[np.uint8]
 
@@ -49,6 +54,23 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
             hint=f"Expected files ending in {', '.join(sorted(suffixes))}.",
         )
     return found
+
+
+def check_clean(picture: Picture, path: Path) -> None:
+    """Refuse what its file says was compressed hard.
+
+    Raises:
+        DataError: it was.
+    """
+    codec = picture.codec
+    if codec.severity is not None and codec.severity > HARDEST:
+        quality = "" if codec.quality is None else f" at quality {codec.quality:g}"
+        raise DataError(
+            f"{path} was compressed already, by {codec.name}{quality}: its faults would be "
+            "learned as the truth",
+            hint="Leave it out. `diffir finetune-prompts --pairs` learns from compressed pictures "
+            "beside their originals.",
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,7 @@ class PictureCache:
         """The picture at each of `SCALES`, decoding the file if need be.
 
         Raises:
-            DataError: the file is not a readable picture.
+            DataError: the file is not a readable picture, or was compressed hard.
             OutputError: there is no space for it.
         """
         stat = path.stat()
@@ -101,9 +123,11 @@ def _decode(path: Path) -> list[Pixels]:
     from diffir.pictures.reading import read
 
     try:
-        pixels = read(path).pixels
+        picture = read(path)
     except PictureError as error:
         raise DataError(f"cannot train on {path}: {error}", hint=error.hint) from error
+    check_clean(picture, path)
+    pixels = picture.pixels
     if pixels.dtype != np.uint8:
         pixels = (pixels >> 8).astype(np.uint8)
     full = Image.fromarray(pixels.astype(np.uint8, copy=False))

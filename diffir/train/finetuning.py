@@ -107,6 +107,12 @@ class FineTuning:
             )
         base, recipe = load_checkpoint(find_weights(request.model, host), host)
         self.recipe = recipe
+        if any(site.startswith("down_") for site in getattr(base.denoiser, "injections", ())):
+            raise RecipeError(
+                f"'{recipe.name}' has prompts on the U-Net's way down, whose results are computed "
+                "once and kept while a pack learns",
+                hint="Use a recipe whose [denoiser] sites are of mid.0, mid.1 and up.",
+            )
         diet = _diet(request, recipe.training.degradations)
         ends = [end for table in diet for end in table.get("quality", ())]
         levels = request.qualities or ends or host.codec(request.codec).spec.levels

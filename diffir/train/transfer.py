@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 from diffir.errors import DataError
 from diffir.perceptual.lpips import Lpips
-from diffir.restore.memory import memory_told
+from diffir.restore.memory import memory_told, return_freed
 from diffir.restore.prompt_packs import new_parameters, with_new_experts
 from diffir.train.losses import error, lpips_at_two_scales
 from diffir.train.named_adamw import NamedAdamW
@@ -280,6 +280,7 @@ class Transfer:
         """Judge such weights, and leave the model with those that it has."""
         current = {name: p.detach().clone() for name, p in self.learned.items()}
         self._put(weights)
+        return_freed()
         with memory_told("Use another --device, or close other programs."):
             verdict = judge(self.model)
         self._put(current)

@@ -17,7 +17,7 @@ from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Picture
 from diffir.errors import DataError
 from diffir.pictures.reading import read
-from diffir.train.clean_pictures import SCALES, find_pictures
+from diffir.train.clean_pictures import SCALES, check_clean, find_pictures
 from diffir.train.pixels_on_disk import forget, on_disk
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ WHOLE = slice(None)
 REGION = 256
 CROPS_PER_REGION = 8
 SMALLEST_SIDE = 64
-HARDEST = 0.5
-"""Severity from which on a picture is not taken for clean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +133,7 @@ def compressed_pairs(
         PictureError: a file cannot be read.
         OutputError: there is no space in the folder.
     """
-    suffixes = host.codec(codec).spec.suffixes
+    suffixes = host.codec(codec).spec.read_suffixes
     halves = [_by_place(folder, also) for folder, also in ((low, suffixes), (high, ()))]
     alone = sorted(halves[0].keys() ^ halves[1].keys())
     if alone or not halves[0]:
@@ -247,14 +245,7 @@ def _told(picture: Picture, path: Path, codec: str) -> CodecInfo:
 
 def _clean_pixels(path: Path) -> Pixels:
     picture = read(path)
-    codec = picture.codec
-    if codec.severity is not None and codec.severity > HARDEST:
-        quality = "" if codec.quality is None else f" at quality {codec.quality:g}"
-        raise DataError(
-            f"{path} was compressed already, by {codec.name}{quality}: prompts would learn its "
-            "faults as the truth",
-            hint="Leave it out, or give it as the compressed half of --pairs.",
-        )
+    check_clean(picture, path)
     return _pixels(picture, path)
 
 

@@ -20,11 +20,13 @@ import torch.nn.functional as F
 from diffir.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
 START, END, PADDING = 49406, 49407, 0
+OF_FIRST = 768
+"""Width of Stable Diffusion 1's tower, OpenAI's CLIP: it pads with END, and its GELU is quicker."""
 HEAD = 64
 """Channels of an attention head."""
 
@@ -50,7 +52,7 @@ def empty_caption(tower: Mapping[str, Tensor]) -> Tensor:
     """The tokens `(1,77,D)` of an empty caption, in float32.
 
     Args:
-        tower: tensors of Stable Diffusion 2's text tower, in one of the two namings.
+        tower: tensors of Stable Diffusion's text tower, of 1 or 2, in one of the two namings.
 
     Raises:
         CheckpointError: the tensors are not those of such a tower.
@@ -59,15 +61,17 @@ def empty_caption(tower: Mapping[str, Tensor]) -> Tensor:
     names = tower if whole else _as_openclip(tower)
     try:
         places = names["model.positional_embedding"]
-        text = torch.full((len(places),), PADDING)
+        first = places.shape[1] == OF_FIRST
+        text = torch.full((len(places),), END if first else PADDING)
         text[0], text[1] = START, END
         x = names["model.token_embedding.weight"][text].float() + places.float()
         for index in range(_depth(names) - int(whole)):
-            x = _block(x, {name: t.float() for name, t in _of_block(names, index).items()})
+            layer = {name: t.float() for name, t in _of_block(names, index).items()}
+            x = _block(x, layer, quick_gelu if first else F.gelu)
         scale, shift = (names[f"model.ln_final.{part}"].float() for part in ("weight", "bias"))
     except (KeyError, IndexError, RuntimeError) as error:
         raise CheckpointError(
-            f"these are not the tensors of Stable Diffusion 2's text tower: {error}",
+            f"these are not the tensors of Stable Diffusion's text tower: {error}",
             hint="Give a base with its text_encoder, or the whole published file.",
         ) from error
     return F.layer_norm(x, x.shape[-1:], scale, shift)[None]
@@ -85,7 +89,14 @@ def _of_block(names: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in names.items() if n.startswith(prefix)}
 
 
-def _block(x: Tensor, layer: Mapping[str, Tensor]) -> Tensor:
+def quick_gelu(x: Tensor) -> Tensor:
+    """As OpenAI's CLIP was trained: Hendrycks & Gimpel 2016, equation 2.3."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+def _block(
+    x: Tensor, layer: Mapping[str, Tensor], activation: Callable[[Tensor], Tensor]
+) -> Tensor:
     """A pre-norm transformer block over tokens `(L,D)`; each sees itself and those before it."""
     width = x.shape[-1:]
     normed = F.layer_norm(x, width, layer["ln_1.weight"], layer["ln_1.bias"])
@@ -97,7 +108,7 @@ def _block(x: Tensor, layer: Mapping[str, Tensor]) -> Tensor:
     mixed = mixed.transpose(0, 1).flatten(1)
     x = x + F.linear(mixed, layer["attn.out_proj.weight"], layer["attn.out_proj.bias"])
     normed = F.layer_norm(x, width, layer["ln_2.weight"], layer["ln_2.bias"])
-    hidden = F.gelu(F.linear(normed, layer["mlp.c_fc.weight"], layer["mlp.c_fc.bias"]))
+    hidden = activation(F.linear(normed, layer["mlp.c_fc.weight"], layer["mlp.c_fc.bias"]))
     return x + F.linear(hidden, layer["mlp.c_proj.weight"], layer["mlp.c_proj.bias"])
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,11 @@ class TestFiles:
         table = json.loads(report.json())
         assert len(table["cells"]) == 3 * 9
         assert [question["question"] for question in table["questions"]] == ["N", "K"]
+
+    def test_a_question_of_one_variant_has_a_plot_too(self, plan):
+        made = plan("prior")
+        alone = replace(made.questions[0], variants=made.questions[0].variants[-1:])
+        assert draw_plot(compare(made, alone, results(made), UNRESTORED)).height == 34 + 26 + 30
 
     def test_what_is_clear_is_red(self, report):
         red = [

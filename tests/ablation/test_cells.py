@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from diffir.ablation import cells
 from diffir.ablation.cells import run
 from diffir.ablation.questions import questions
-from diffir.ablation.witnesses import multiply_adds
+from diffir.ablation.witnesses import EXACT, Witnesses, multiply_adds
 from diffir.contracts.codec import CodecInfo
+from diffir.contracts.picture import Picture
 from diffir.errors import DataError
+from diffir.evaluate.metrics import load_metrics
 from diffir.host.manager import default_host
 from diffir.moe.prompted_level import PromptedLevel
+from diffir.pictures.writing import write
 from diffir.recipes.derive import derive
 from diffir.recipes.recipe import load_recipe, parse_recipe
 from diffir.restore.assemble import assemble
 from diffir.restore.checkpoint import load_checkpoint, save_checkpoint
+from diffir.train.synthetic import synthetic_picture
 
 HOST = default_host()
 BOX = load_recipe("moe-diffir-tiny", HOST)
@@ -64,8 +70,6 @@ def test_equal_parts_start_from_equal_weights(plan, tiny_recipe):
 
 
 def test_trained_weights_serve_where_no_variant_differs(plan, build_model, tiny_weights):
-    from dataclasses import replace
-
     made = replace(plan("K"), weights=tiny_weights)
     recipe = made.recipe
     start = cells._starting_model(made, recipe, 0).state_dict()
@@ -75,6 +79,21 @@ def test_trained_weights_serve_where_no_variant_differs(plan, build_model, tiny_
     fresh = {"router.pools.0.prompts", "decoder.prompts.1.prompts", "router.prior.unknown"}
     assert not kept & (fresh - {"router.prior.unknown"})  # that one is the same when fresh
     assert "conditioner.tower.0.weight" not in kept
+
+
+def test_what_a_recipe_does_not_say_is_told_where_it_is_asked():
+    silent = replace(BOX.parts["conditioner"], options={})
+    odd = replace(BOX, parts={**BOX.parts, "conditioner": silent})
+    assert len(questions(odd, ["prior", "N"])) == 2
+    with pytest.raises(DataError, match="does not say the width of its conditioner"):
+        questions(odd)
+
+
+def test_crops_that_come_back_exactly_can_be_averaged(tmp_path):
+    path = write(Picture(np.full((130, 130, 3), 128, np.uint8)), tmp_path / "plain.png")
+    measures = load_metrics(["psnr", "psnr-b"])
+    figures = Witnesses([path], ["jpeg-10"], HOST, measures).unrestored()
+    assert figures["jpeg-10"] == {"psnr": EXACT, "psnr-b": EXACT}
 
 
 def test_multiply_adds_are_those_of_a_convolution(build_model):
@@ -115,8 +134,6 @@ class TestRun:
         assert len(steps) == 2
 
     def test_the_same_cell_comes_out_the_same_alone(self, plan, witnesses, tmp_path):
-        from dataclasses import replace
-
         made = plan("prior")
         first = {c.name: r.figures for c, r in run(made, witnesses)}
         again = {c.name: r.figures for c, r in run(replace(made, output=tmp_path / "b"), witnesses)}
@@ -128,6 +145,40 @@ class TestRun:
             list(run(plan("prior", steps=3), witnesses))
         assert "Use another folder" in caught.value.hint
 
+    @pytest.mark.parametrize("changed", ["weights", "data", "crops", "metrics"])
+    def test_a_result_of_other_inputs(
+        self, plan, witnesses, photos, tiny_weights, tmp_path, changed
+    ):
+        """Files of the same names: `diffir train` calls each of its results model.safetensors."""
+        other = tmp_path / "other"
+        other.mkdir()
+        pixels = synthetic_picture(100, np.random.default_rng(9))
+        for path in photos.iterdir():
+            write(Picture(pixels), other / path.name)
+        paths, measures = sorted(photos.iterdir())[:2], load_metrics(["psnr", "ssim"])
+        made = plan("prior")
+        list(run(made, witnesses))
+        if changed == "weights":
+            made = replace(made, weights=tiny_weights)
+        elif changed == "data":
+            made = replace(made, data=other)
+        elif changed == "crops":
+            paths = [other / path.name for path in paths]
+        else:
+            measures = load_metrics(["psnr"])
+        tasks = ["jpeg-10", "webp-5"]
+        with pytest.raises(DataError, match=f"another {changed.replace('crops', 'pixels')}"):
+            list(run(made, Witnesses(paths, tasks, HOST, measures)))
+
+    def test_what_else_is_in_the_folder_stays(self, plan, witnesses):
+        made = plan("prior")
+        mine = made.output / "running" / "notes.txt"
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        list(run(made, witnesses))
+        assert mine.read_text() == "mine"
+        assert {path.name for path in made.output.iterdir()} == {"cells", "running"}
+
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"setup": {}}'])
     def test_a_damaged_result(self, plan, witnesses, text):
         made = plan("prior")
@@ -138,7 +189,7 @@ class TestRun:
             list(run(made, witnesses))
 
     def test_stages_for_every_cell(self, plan, witnesses):
-        made = plan("prior", stages=("compensator", "faithful"), steps=1)
+        made = plan("prior", stages=("compensator", "faithful"), steps=4, learning_rate=0.01)
         found = [(c.name, json.dumps(r.figures)) for c, r in run(made, witnesses)]
         assert found[0][0] == "prior-none.compensator+faithful.seed-0"
         assert found[0][1] != found[1][1]

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 
 @pytest.fixture
 def ablate(diffir, tiny_toml, photos, lpips, tmp_path):
+    judged = tmp_path / "judged"
+    shutil.copytree(photos, judged)
     small = ("--steps", 1, "--batch", 1, "--crop", 32, "--seeds", 2, "--limit", 1, "--metrics", "")
 
-    def run(*words, command=("bench", photos, "--ablation")):
+    def run(*words, spelling="bench"):
+        command = ("bench", judged, "--ablation") if spelling == "bench" else ("ablate", judged)
         there = ("--recipe", tiny_toml, "--train", photos, "-o", tmp_path / "out")
         return diffir(*command, *there, *small, "--device", "cpu", "--precision", "no", *words)
 
@@ -17,9 +21,8 @@ def ablate(diffir, tiny_toml, photos, lpips, tmp_path):
 
 
 @pytest.mark.parametrize("spelling", ["bench", "ablate"])
-def test_a_report_and_a_plot(ablate, photos, tmp_path, spelling):
-    command = ("bench", photos, "--ablation") if spelling == "bench" else ("ablate", photos)
-    outcome = ablate("--only", "prior", "--task", "jpeg-10", command=command)
+def test_a_report_and_a_plot(ablate, tmp_path, spelling):
+    outcome = ablate("--only", "prior", "--task", "jpeg-10", spelling=spelling)
     assert outcome.code == 0, outcome.err
     assert "## prior: Is it worth telling the gates codec and severity?" in outcome.out
     assert (tmp_path / "out" / "report.md").read_text() == outcome.out
@@ -52,6 +55,12 @@ def test_what_is_refused(ablate, words, message):
     outcome = ablate("--only", "prior", *words) if words[0] != "--only" else ablate(*words)
     assert outcome.code == 1
     assert message in outcome.err
+
+
+def test_pictures_to_judge_by_are_not_trained_on(ablate, tmp_path):
+    outcome = ablate("--only", "prior", "--train", tmp_path)
+    assert outcome.code == 1
+    assert f"{tmp_path / 'judged' / '0.png'} is both trained on and judged by" in outcome.err
 
 
 def test_bench_without_the_word_is_bench(diffir):

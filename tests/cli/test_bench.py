@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
 import sys
 
 import numpy as np
@@ -55,6 +57,38 @@ def test_reports_in_a_folder(diffir, folder, tmp_path):
     assert again.code == 1
     assert "report.md" in again.err
     assert diffir(*words, "--overwrite").code == 0
+
+
+def test_an_output_that_cannot_be_is_told_before_any_work(diffir, folder, tmp_path):
+    taken = tmp_path / "notes.md"
+    taken.write_text("mine")
+    outcome = diffir("bench", folder, *PLAIN, "--task", "jpg-10", "-o", taken)
+    assert outcome.code == 1
+    assert f"nothing can be written into {taken}: {taken} is a file" in outcome.err
+    assert taken.read_text() == "mine"
+
+
+def test_a_terminal_without_arrows_loses_no_report(folder, tmp_path):
+    words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "-o", tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-m", "diffir", *map(str, words)],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"PSNR dB ?" in done.stdout
+    assert "PSNR dB ↑" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_not_utf_8(diffir, folder, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    (odd / "caf\udce9.png").write_bytes((folder / "0.png").read_bytes())
+    outcome = diffir("bench", odd, *PLAIN, "--task", "jpeg-10", "-o", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "caf?.png" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_metric_that_is_not_there(diffir, folder):
@@ -167,7 +201,8 @@ class TestOtherRestorers:
         assert outcome.code == 1
         assert "|  | copy |" in outcome.out
         assert "|  | crop |" not in outcome.out
-        told = "- crop, jpeg-10: 0.png, jpeg-10: expected 64x64 pixels, got 9x9"
+        told = "- crop, jpeg-10, 0.png: expected 64x64 pixels, got 9x9 (Degradations and restorers "
+        told += "keep the size of a picture.)"
         assert told in outcome.out.splitlines()
         assert told.replace("- ", "error: ", 1) in outcome.err.splitlines()
 

@@ -70,6 +70,13 @@ def test_a_result_is_not_compressed_once_more(diffir, photo, tmp_path):
     assert ".png" in outcome.err
 
 
+def test_a_container_that_is_only_read_is_not_written(diffir, photo, tmp_path):
+    outcome = diffir("degrade", photo, "-o", tmp_path / "a.heic", "--task", "hevc-42")
+    assert outcome.code == 1
+    assert "Choose .h265, .265, .hevc for the compressed bytes" in outcome.err
+    assert not (tmp_path / "a.heic").exists()
+
+
 def test_transparency_is_not_lost(diffir, photo, tmp_path):
     pixels = read(photo).pixels
     clear = write(Picture(pixels, alpha=pixels[:, :, 0]), tmp_path / "clear.png")
@@ -86,6 +93,14 @@ def test_one_bad_file_does_not_stop_the_others(diffir, photo, tmp_path):
     outcome = diffir("degrade", photo.parent, "-o", tmp_path / "out", "--task", "jpeg-10")
     assert outcome.code == 1
     assert str(bad) in outcome.err
+    assert (tmp_path / "out" / "photo.png").exists()
+
+
+def test_a_missing_file_does_not_stop_the_others(diffir, photo, tmp_path):
+    words = ("degrade", tmp_path / "lost.png", photo, "-o", tmp_path / "out", "--task", "jpeg-10")
+    outcome = diffir(*words)
+    assert outcome.code == 1
+    assert "there is no file or folder" in outcome.err
     assert (tmp_path / "out" / "photo.png").exists()
 
 

@@ -72,7 +72,7 @@ def test_other_suffixes(tree):
 def test_suffixes_of_codecs_count():
     known = suffixes_of(default_host())
     assert known >= PICTURE_SUFFIXES
-    assert set(default_host().codec("jpeg").spec.suffixes) <= known
+    assert set(default_host().codec("hevc").spec.read_suffixes) <= known
 
 
 def test_nothing_there(tmp_path):
@@ -123,4 +123,12 @@ class TestUnreadable:
         (tmp_path / "a.png").write_bytes(b"")
         items, errors = expand_each([str(tmp_path / "gone.png"), str(tmp_path)])
         assert [item.path.name for item in items] == ["a.png"]
-        assert "gone.png" in str(errors[0])
+        (name,) = errors
+        assert name == str(tmp_path / "gone.png")
+        assert "there is no file or folder" in str(errors[name])
+
+    def test_a_name_that_no_file_can_have(self, tmp_path):
+        (tmp_path / "a.png").write_bytes(b"")
+        items, errors = expand_each(["x" * 300, str(tmp_path)])
+        assert [item.path.name for item in items] == ["a.png"]
+        assert "cannot be looked at" in str(errors["x" * 300])

@@ -96,6 +96,13 @@ def test_a_missing_file(diffir, tmp_path):
     assert "there is no file or folder" in outcome.err
 
 
+def test_a_missing_file_does_not_stop_the_others(diffir, photo, tmp_path):
+    outcome = diffir("inspect", tmp_path / "lost.jpg", photo)
+    assert outcome.code == 1
+    assert "there is no file or folder" in outcome.err
+    assert str(photo) in outcome.out
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
 def test_a_file_without_permission(diffir, photo):
     photo.chmod(0)

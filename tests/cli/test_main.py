@@ -103,6 +103,32 @@ class TestPlugins:
         assert "jpeg" in outcome.out
         assert "does not work: AttributeError" in outcome.err
 
+    def test_a_command_with_a_mistake_in_its_signature(self, diffir, tmp_path):
+        path = tmp_path / "clumsy.py"
+        path.write_text(
+            textwrap.dedent("""
+                from __future__ import annotations
+                from diffir.host.hookspecs import hookimpl
+
+                @hookimpl
+                def register_commands(app):
+                    import typer
+
+                    @app.command()
+                    def greet(ctx: typer.Context) -> None: ...
+            """)
+        )
+        outcome = diffir("--plugin", path, "list")
+        assert outcome.code == 0, outcome.err
+        assert "does not work: NameError: name 'typer' is not defined" in outcome.err
+
+    def test_a_command_of_a_name_that_is_taken(self, diffir, tmp_path):
+        path = tmp_path / "greedy.py"
+        path.write_text(PLUGIN.replace('@app.command("greet")', '@app.command("restore")'))
+        outcome = diffir("--plugin", path, "restore", "--help")
+        assert "Restore compressed pictures" in outcome.out
+        assert "there is a command 'restore' already" in outcome.err
+
     def test_two_plugins_with_one_name_are_an_error(self, diffir, plugin):
         twin = plugin.with_name("twin.py")
         twin.write_text(PLUGIN)

@@ -68,3 +68,26 @@ def test_a_result_never_replaces_its_input(tmp_path):
     source.touch()
     with pytest.raises(OutputError, match=r"would replace its input .*a\.png"):
         plan([Item(source, Path("a.png"))], tmp_path, suffix=".png")
+
+
+def test_a_result_never_replaces_the_input_of_another(tmp_path):
+    """One that lies where the results go, and was named, is no earlier result but an original."""
+    for place in ("a.jpg", "out/a.png"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    items = [Item(tmp_path / "a.jpg", Path("a.jpg")), Item(tmp_path / "out/a.png", Path("a.png"))]
+    with pytest.raises(OutputError, match=r"result of .*a\.jpg would replace the input .*a\.png"):
+        plan(items, tmp_path / "out", suffix=".png")
+
+
+def test_earlier_results_below_a_folder_are_left_out(tmp_path):
+    items = [Item(tmp_path / name, Path(name)) for name in ("a.jpg", "out/a.png", "out/s/b.png")]
+    (job,) = plan(items, tmp_path / "out", suffix=".png")
+    assert (job.item, job.target) == (items[0], tmp_path / "out" / "a.png")
+    with pytest.raises(OutputError, match="all that was found lies in the output folder"):
+        plan(items[1:], tmp_path / "out", suffix=".png")
+
+
+def test_an_output_that_cannot_be_looked_at(tmp_path):
+    with pytest.raises(OutputError, match="cannot be looked at: File name too long"):
+        plan([item("in/a.jpg")], tmp_path / f"{'x' * 300}.png", suffix=".png")

@@ -102,6 +102,33 @@ class TestWork:
         words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan").out
         assert ", 1 tiles of" in words
 
+    def test_a_plan_tells_what_would_be_refused(self, restore, shots, tmp_path):
+        (tmp_path / "out.png").touch()
+        words = (shots / "a.jpg", "-o", tmp_path / "out.png", "--plan")
+        assert "exists already" in restore(*words).err
+        assert restore(*words, "--overwrite").code == 0
+
+    def test_a_missing_file_has_a_record(self, restore, shots, tmp_path):
+        lost = tmp_path / "lost.jpg"
+        outcome = restore(lost, shots / "a.jpg", "-o", tmp_path / "out", "--json")
+        assert outcome.code == 1
+        first, second = records(outcome)
+        assert (first["input"], first["output"], first["status"]) == (str(lost), None, "failed")
+        assert "there is no file or folder" in first["error"]
+        assert second["status"] == "restored"
+
+    def test_results_in_a_folder_of_the_input_are_not_restored_again(self, restore, shots):
+        words = (shots, "-o", shots / "better")
+        assert restore(*words).code == 0
+        assert restore(*words, "--skip-existing").code == 0
+        assert files(shots / "better") == ["a.png", "sub/b.png"]
+
+    def test_an_output_folder_that_cannot_be_is_told_before_the_work(self, diffir, shots, tmp_path):
+        (tmp_path / "notes").touch()
+        outcome = diffir("restore", shots, "-o", tmp_path / "notes" / "out", "--model", "absent")
+        assert outcome.code == 1
+        assert f"{tmp_path / 'notes'} is a file" in outcome.err
+
 
 class TestExisting:
     def test_skipped(self, restore, shots, tmp_path):

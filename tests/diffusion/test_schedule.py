@@ -66,3 +66,17 @@ def test_the_exact_noise_leads_back_to_the_clean_latent(timestep):
     assert target is noise
     found = clean_from("epsilon", noisy, noise, steps)
     torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["v", "epsilon"])
+def test_half_precision_loses_no_noise(prediction) -> None:
+    """1 - a is .00085 at the first step, and 0 where a was rounded to bfloat16."""
+    steps = torch.arange(8)
+    clean, noise = torch.randn(8, 4, 4, 4), torch.randn(8, 4, 4, 4)
+    exact = add_noise(clean.bfloat16().float(), noise.bfloat16().float(), steps, prediction)
+    for found, right in zip(
+        add_noise(clean.bfloat16(), noise.bfloat16(), steps, prediction), exact, strict=True
+    ):
+        torch.testing.assert_close(found.float(), right, rtol=1e-5, atol=1e-5)
+    noisy = add_noise(clean, noise, steps)[0].bfloat16()
+    assert clean_from("v", noisy, noise, steps).dtype == torch.bfloat16

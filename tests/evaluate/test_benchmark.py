@@ -7,7 +7,7 @@ import pytest
 
 from diffir.contracts.picture import Picture
 from diffir.degradations.tasks import find_task
-from diffir.errors import DataError
+from diffir.errors import CodecError, DataError
 from diffir.evaluate.benchmark import run
 from diffir.evaluate.contenders import AS_COMPRESSED, Dialed, Undialed, Version
 from diffir.evaluate.fidelity_metrics import psnr_rgb
@@ -15,6 +15,7 @@ from diffir.evaluate.metrics import load_metrics
 from diffir.evaluate.trials import Plan, Task, Trial, trials
 from diffir.host.manager import default_host
 from diffir.pictures.reading import read
+from diffir.pictures.writing import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,36 @@ class TestRows:
         assert pair.rows[1] == alone.rows[0]
 
 
+class TestPictures:
+    def test_one_too_small_is_told_before_any_is_degraded(self, tmp_path: Path) -> None:
+        for name, side in (("a.png", 40), ("b.png", 10)):
+            write(Picture(np.zeros((side, 50, 3), np.uint8)), tmp_path / name)
+        seen: list[Trial] = []
+        plan = Plan(_pictures(tmp_path), _tasks("jpeg-10"))
+        message = r"b.png: SSIM needs 11x11 pixels or more, got 50x10"
+        with pytest.raises(DataError, match=message):
+            run(plan, load_metrics(["psnr", "ssim"]), watch=seen.append)
+        assert not seen
+
+    def test_one_that_a_codec_refuses_is_named(self, folder: Path) -> None:
+        class Refusing:
+            name = "refusing"
+
+            def degrade(self, picture: Picture, rng: np.random.Generator) -> Picture:
+                raise CodecError("it is too wide", hint="Cut it.")
+
+        with pytest.raises(CodecError, match=r"^a.png, refusing: it is too wide") as caught:
+            list(trials(Plan(_pictures(folder), [Refusing()])))
+        assert caught.value.hint == "Cut it."
+
+    def test_names_that_are_alike_stand_with_their_folders(self, tmp_path: Path) -> None:
+        for place in ("one/1.png", "two/1.png", "two/2.png"):
+            write(Picture(np.zeros((16, 16, 3), np.uint8)), tmp_path / place)
+        plan = Plan(sorted(tmp_path.rglob("*.png")), _tasks("jpeg-10"))
+        assert plan.names == ("one/1.png", "two/1.png", "two/2.png")
+        assert run(plan, load_metrics(["psnr"])).pictures == plan.names
+
+
 class TestOtherRestorers:
     """One that makes a single picture; one that fails leaves its rows out, and no others."""
 
@@ -124,7 +155,8 @@ class TestOtherRestorers:
         ]
         (failure,) = result.failures
         assert (failure.restorer, failure.task, failure.picture) == ("fussy", "jpeg-10", "a.png")
-        assert "expected 80x64 pixels, got 80x63" in failure.message
+        assert failure.message == "expected 80x64 pixels, got 80x63"
+        assert failure.hint == "Degradations and restorers keep the size of a picture."
         assert asked == ["jpeg", "webp", "webp"]
 
     def test_gray_stays_gray(self) -> None:
@@ -139,7 +171,7 @@ def test_watch_sees_every_trial(folder: Path, restorer: Any) -> None:
     contenders = [Dialed("it", restorer, (1.0,))]
     plan = Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-20"), contenders)
     run(plan, load_metrics(["psnr"]), watch=seen.append)
-    assert [(trial.path.name, trial.task) for trial in seen] == [
+    assert [(trial.name, trial.task) for trial in seen] == [
         ("a.png", "jpeg-10"),
         ("a.png", "jpeg-20"),
         ("b.png", "jpeg-10"),

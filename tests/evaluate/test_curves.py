@@ -8,7 +8,7 @@ import pytest
 from diffir.errors import CodecError, DataError, UnknownComponentError
 from diffir.evaluate.benchmark import Result, Row
 from diffir.evaluate.contenders import AS_COMPRESSED, Version
-from diffir.evaluate.curves import Sweep, curves_of, draw_metric, parse_sweep
+from diffir.evaluate.curves import Sweep, curves_of, draw_metric, parse_sweep, parse_sweeps
 from diffir.evaluate.protocol import NATIVE_RGB
 from diffir.evaluate.tables import curve_table
 from diffir.host.manager import default_host
@@ -102,3 +102,11 @@ class TestPlot:
         result = Result(NATIVE_RGB, 0, ("a.png",), ("psnr",), (row,))
         with pytest.raises(DataError, match="nothing to draw"):
             draw_metric(curves_of(result, [Sweep("jpeg", (10,))]), "psnr")
+
+
+def test_a_codec_that_is_named_twice_has_one_curve() -> None:
+    texts = ["jpeg:60,80", "webp:5,20", "jpeg:80,10"]
+    assert parse_sweeps(texts, default_host()) == [
+        Sweep("jpeg", (10, 60, 80)),
+        Sweep("webp", (5, 20)),
+    ]

@@ -58,6 +58,22 @@ def test_a_reference_may_come_back_after_another_one(scene: Pixels) -> None:
     assert measure(scene, other) == first
 
 
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.usefixtures("fetched")
+def test_smallest_is_what_each_takes(name: str) -> None:
+    side = METRICS[name].smallest
+    measure = load_metrics([name])[name]
+    measure(np.zeros((side, side + 1, 3), np.uint8), np.ones((side, side + 1, 3), np.uint8))
+    smaller = np.zeros((side - 1, side, 3), np.uint8)
+    with pytest.raises((DataError, ValueError)):  # of no pixels torch and numpy tell
+        measure(smaller, smaller)
+
+
+def test_what_is_of_sets_is_told() -> None:
+    with pytest.raises(DataError, match="'fid' is not measured here: it is of whole sets"):
+        load_metrics(["psnr", "fid"])
+
+
 @pytest.mark.usefixtures("fetched")
 def test_pictures_of_two_sizes_are_refused(scene: Pixels) -> None:
     measure = load_metrics(["lpips-alex"])["lpips-alex"]

@@ -222,6 +222,14 @@ class TestCommand:
         made = _restored(_program(tmp_path, body), _picture(scene))
         np.testing.assert_array_equal(made.pixels, scene[:, ::-1])
 
+    def test_a_script_beside_the_user(self, tmp_path: Path, scene, monkeypatch) -> None:
+        """It runs in a folder of its own, and the command names a file of this one."""
+        copy = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
+        (tmp_path / "mine.py").write_text(copy)
+        monkeypatch.chdir(tmp_path)
+        made = _restored(f"mine={sys.executable} mine.py {{input}} {{output}}", _picture(scene))
+        assert (made.pixels == scene).all()
+
     def test_gray_goes_as_gray(self, tmp_path: Path, scene) -> None:
         body = "image = Image.open(source); assert image.mode == 'L'; image.save(target)"
         picture = _picture(scene, gray=True)

@@ -86,12 +86,25 @@ def test_infinite_figures_are_null() -> None:
 
 
 def test_who_failed_is_told(result: Result) -> None:
-    failed = replace(result, failures=(Failure("fbcnn", "jpeg-10", "b.png", "b.png: too slow"),))
-    assert "- fbcnn, jpeg-10: b.png: too slow" in to_markdown(failed, command="").splitlines()
+    failed = replace(result, failures=(Failure("fbcnn", "jpeg-10", "b.png", "too slow"),))
+    assert "- fbcnn, jpeg-10, b.png: too slow" in to_markdown(failed, command="").splitlines()
     (told,) = json.loads(to_json(failed, model="", command=""))["failures"]
     assert told == {
         "restorer": "fbcnn",
         "task": "jpeg-10",
         "picture": "b.png",
-        "message": "b.png: too slow",
+        "message": "too slow",
+        "hint": None,
     }
+
+
+def test_a_failure_tells_where_what_and_what_to_do(result: Result) -> None:
+    failure = Failure("odd|name", "jpeg-10", "b.png", "it said:\n\nno", "Try it by hand.")
+    lines = to_markdown(replace(result, failures=(failure,)), command=COMMAND).splitlines()
+    assert "- odd|name, jpeg-10, b.png: it said: no (Try it by hand.)" in lines
+
+
+def test_a_name_does_not_end_a_cell(result: Result) -> None:
+    odd = replace(result.rows[1], version=Version("odd|name"))
+    changed = replace(result, rows=(result.rows[0], odd))
+    assert "|  | odd\\|name | 25.00 |" in to_markdown(changed, command=COMMAND)

@@ -41,6 +41,12 @@ def test_places(name: str, place: str, tmp_path: Path) -> None:
     assert folder == tmp_path / place
 
 
+def test_live1_as_published_is_its_originals(tmp_path: Path) -> None:
+    for place in ("refimgs", "jpeg", "jp2k"):
+        (tmp_path / "LIVE1" / place).mkdir(parents=True)
+    assert find_set("LIVE1", tmp_path)[1] == tmp_path / "LIVE1" / "refimgs"
+
+
 def test_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "live1").mkdir()
     monkeypatch.setenv("DIFFIR_DATA", str(tmp_path))

@@ -20,6 +20,12 @@ def test_learned_tokens_are_the_same_for_all_pictures_and_seen_ones_are_not():
     assert not torch.equal(tokens[0, :64], tokens[1, :64])
 
 
+def test_learned_tokens_begin_apart():
+    """Equal ones would get equal gradients, and stay equal."""
+    learned = VisualToText(width=8, learned=5).learned[0]
+    assert len(torch.unique(learned, dim=0)) == 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("trunk", ["resnet18", "mobilenetv3_small_050"])
 def test_any_convolutional_trunk_of_timm(trunk):

@@ -120,6 +120,11 @@ class TestImport:
         with pytest.raises(CheckpointError, match=r"lacks \d+ tensors of FID's Inception network"):
             import_inception(tmp_path / "it.safetensors")
 
+    def test_no_table_of_tensors(self, tmp_path: Path) -> None:
+        torch.save([torch.zeros(1)], tmp_path / "it.pth")
+        with pytest.raises(CheckpointError, match=r"it.pth holds a list, expected tensors by"):
+            import_inception(tmp_path / "it.pth")
+
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"absent.pth holds no weights that can be read"):
             import_inception(tmp_path / "absent.pth")

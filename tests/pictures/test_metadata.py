@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from diffir.contracts.picture import Metadata, Picture
 from diffir.pictures.jp2_boxes import boxes
@@ -70,6 +70,31 @@ class TestRoundTrip:
         exif.load(again.metadata.exif)
         assert exif[0x010F] == "Camera"
         assert exif.get_ifd(0x8769)[0x927C] == b"NOTE" + bytes(range(60))
+
+    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif", ".tif", ".jp2"])
+    @pytest.mark.parametrize(
+        "said", [b'tiff:Orientation="6"', b"<tiff:Orientation>6</tiff:Orientation>"]
+    )
+    def test_the_orientation_in_xmp(self, tmp_path: Path, suffix: str, said: bytes) -> None:
+        """What is written is upright: a program that believes XMP must not turn it again."""
+        xmp = XMP.replace(b"/>", b" " + said + b"/>")
+        upright = Picture(np.full((16, 32, 3), 100, np.uint8), metadata=Metadata(xmp=xmp))
+        path = write(upright, tmp_path / f"a{suffix}")
+        assert read(path).pixels.shape == (16, 32, 3)
+        assert read(path).metadata.xmp == xmp.replace(b"6", b"1")
+        with Image.open(path) as image:
+            assert ImageOps.exif_transpose(image).size == (32, 16)
+
+    @pytest.mark.parametrize("text", ["© José", "© José".encode()])
+    def test_accents_through_tiff(self, tmp_path: Path, text: str | bytes) -> None:
+        stored = text if isinstance(text, bytes) else text.encode("latin-1")
+        exif = Image.Exif()
+        exif[0x8298] = stored
+        picture = Picture(PIXELS, metadata=Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0")))
+        there = read(write(picture, tmp_path / "a.tif"))
+        back = read(write(there, tmp_path / "a.jpg"))
+        assert back.metadata.exif is not None
+        assert stored + b"\0" in back.metadata.exif
 
     @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
     def test_dots_per_inch(self, tmp_path: Path, suffix: str) -> None:

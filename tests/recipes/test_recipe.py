@@ -67,6 +67,18 @@ class TestRefused:
         with pytest.raises(RecipeError, match=r"^x\.toml: "):
             parse_recipe(text.replace(old, new), origin="x.toml")
 
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("[training]", "[samplers]\n[training]", r"x\.toml has an unknown key 'samplers'"),
+            ("synthetic = 0.3", "synthtic = 0.3", r"\[training\] of x\.toml has .* 'synthtic'"),
+            ("synthetic = 0.3", "synthetic = 12", r"synthetic is a share in \[0,1\], got 12"),
+        ],
+    )
+    def test_what_nobody_would_read(self, text, old, new, message):
+        with pytest.raises(RecipeError, match=message):
+            parse_recipe(text.replace(old, new, 1), origin="x.toml")
+
     @pytest.mark.parametrize("table", ["encoder", "router", "training"])
     @pytest.mark.parametrize("value", ["3", '"three"', "[3]"])
     def test_a_value_where_a_table_belongs(self, table, value):

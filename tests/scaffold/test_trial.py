@@ -37,6 +37,18 @@ class TestSettle:
         planned = settle("toy", toy, Wishes(levels=(20, 40, 80)))
         assert planned.magic == b"TOY!"  # not the zeros, in which a size may lie
 
+    def test_files_as_any_program_writes_them_are_not_claimed(self, tmp_path):
+        path = tmp_path / "colors.py"
+        path.write_text(
+            "import sys\nfrom PIL import Image\nsource, target, *quality = sys.argv[1:]\n"
+            "image = Image.open(source).convert('RGB')\n"
+            "few = image.quantize(int(quality[0])) if quality else image\n"
+            "few.save(target, 'PNG')\n"
+        )
+        run = f"{shlex.quote(sys.executable)} {shlex.quote(str(path))} {{input}} {{output}}"
+        planned = settle("few", from_commands(f"{run} {{quality}}", run), Wishes(levels=(8, 64)))
+        assert planned.magic == b""
+
     def test_the_first_way_that_obeys_is_taken(self):
         assert settle("webp2", from_pillow("webp"), Wishes()).scale.label == "quality"
         assert settle("gif", from_pillow("gif"), Wishes()).scale.label == "colors"

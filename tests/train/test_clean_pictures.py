@@ -47,6 +47,12 @@ class TestFind:
 
 
 class TestCache:
+    def test_what_was_compressed_hard_is_not_clean(self, tmp_path):
+        path = tmp_path / "old.jpg"
+        path.write_bytes(default_host().codec("jpeg").encode(drawn(0), 20))
+        with pytest.raises(DataError, match=r"old.jpg was compressed already, by jpeg at qu"):
+            PictureCache(tmp_path / "cache").scales(path)
+
     def test_scales(self, tmp_path):
         pixels = drawn(0)
         path = write(Picture(pixels), tmp_path / "a.png")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from diffir.errors import CheckpointError
-from diffir.weights.empty_caption import END, START, empty_caption
+from diffir.weights.empty_caption import END, OF_FIRST, START, empty_caption, quick_gelu
 
 WIDTH, PLACES, DEPTH = 128, 77, 3
 
@@ -86,8 +86,23 @@ def test_half_precision_is_computed_in_float32(tower, expected):
     torch.testing.assert_close(empty_caption(half), expected, rtol=0.05, atol=0.05)
 
 
+def test_stable_diffusion_1_pads_with_the_end_and_has_a_quicker_gelu():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(
+        OF_FIRST, OF_FIRST // 64, OF_FIRST, 0.0, quick_gelu, batch_first=True, norm_first=True
+    ).eval()
+    norm, places = nn.LayerNorm(OF_FIRST), torch.randn(8, OF_FIRST)
+    tokens = torch.randn(END + 1, OF_FIRST)
+    named = transformers((tokens, places, [layer, layer], norm))
+    text = torch.tensor([START] + [END] * 7)
+    mask = nn.Transformer.generate_square_subsequent_mask(8)
+    with torch.no_grad():
+        expected = norm(layer((tokens[text] + places)[None], src_mask=mask, is_causal=True))
+    torch.testing.assert_close(empty_caption(named), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_another_tower(tower):
-    with pytest.raises(CheckpointError, match="not the tensors of Stable Diffusion 2's text tower"):
+    with pytest.raises(CheckpointError, match="not the tensors of Stable Diffusion's text tower"):
         empty_caption({"visual.conv1.weight": torch.ones(1)})
     named = openclip(tower)
     del named["model.transformer.resblocks.0.ln_2.bias"]
