@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -122,18 +122,14 @@ def restore(
     _check_facts(host, codec, quality)
     _check_tile(tile)
     items, missing = expand_each(inputs, suffixes=suffixes_of(host))
-    for name, error in missing.items():
-        print_error(error)
-        if as_json:
-            say(_missing_record(name, error), as_json=True)
+    _tell_missing(missing, as_json=as_json)
     jobs = plan(items, output, suffix=suffix)
     todo = _without_existing(jobs, as_json=as_json) if skip_existing else jobs
     if not todo:
         raise typer.Exit(FAILED if missing else 0)
 
-    if not dry:
-        for folder in {job.target.parent for job in todo}:
-            check_writable(folder)
+    for folder in {job.target.parent for job in todo if not dry}:
+        check_writable(folder)
 
     from diffir.restore.estimates import DEFAULT_FIDELITY
     from diffir.restore.restorer import load
@@ -169,10 +165,7 @@ def restore(
                 if tracing():
                     raise
                 failed = True
-                print_error(error, about=job)
-                record = job_record(job, status="failed", **_told(error))
-                if as_json:
-                    say(record, as_json=True)
+                _tell_failed(job, error, as_json=as_json)
             else:
                 say(record, as_json=as_json, asked=bool(consistent))
             advance()
@@ -180,8 +173,18 @@ def restore(
         raise typer.Exit(FAILED)
 
 
-def _missing_record(name: str, error: DiffirError) -> dict[str, Any]:
-    return {"input": name, "output": None, "status": "failed", **_told(error)}
+def _tell_failed(job: Job, error: Exception, *, as_json: bool) -> None:
+    print_error(error, about=job)
+    if as_json:
+        say(job_record(job, status="failed", **_told(error)), as_json=True)
+
+
+def _tell_missing(missing: Mapping[str, PictureError], *, as_json: bool) -> None:
+    for name, error in missing.items():
+        print_error(error)
+        if as_json:
+            record = {"input": name, "output": None, "status": "failed", **_told(error)}
+            say(record, as_json=True)
 
 
 def _told(error: Exception) -> dict[str, str | None]:

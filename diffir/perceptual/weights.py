@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file, save_file
 
-from diffir.errors import CheckpointError
+from diffir.errors import CheckpointError, OutputError
 from diffir.perceptual.archives import dists_tensors, lpips_tensors
-from diffir.pictures.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -187,5 +186,18 @@ def save_weights(name: str, tensors: dict[str, Tensor]) -> Path:
         OutputError: the disk is full, or the cache cannot be written.
     """
     path = weights_path(name)
-    write_atomically(path, save(tensors), overwrite=True)
+    # One scratch file per process: two that fetch at once must not write into each other's.
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(tensors, scratch)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(
+            f"{path} cannot be written: {error}",
+            hint="Free some space on the disk, or let DIFFIR_CACHE name another folder.",
+        ) from error
     return path

@@ -141,10 +141,10 @@ class TestOrientation:
 
         deep = PHOTO.astype(np.uint16) * 257
         data = bytearray(write(Picture(deep), tmp_path / "a.tif").read_bytes())
-        # One entry of the directory, "planar configuration" (284), becomes the orientation.
+        # The directory's orientation is 1.
         start, count = 10, data[8]
         entries = [bytes(data[at : at + 12]) for at in range(start, start + 12 * count, 12)]
-        entries = [e for e in entries if int.from_bytes(e[:2], "little") != 284]
+        entries = [e for e in entries if int.from_bytes(e[:2], "little") != 274]
         entries.append(struct.pack("<HHLHH", 274, 3, 1, value, 0))
         entries.sort(key=lambda entry: int.from_bytes(entry[:2], "little"))
         data[start : start + 12 * count] = b"".join(entries)
