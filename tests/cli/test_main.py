@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -87,40 +86,28 @@ class TestPlugins:
         assert f"warning: plugin {broken} does not work" in outcome.err
         assert "broken: ModuleNotFoundError" in outcome.out
 
-    def test_commands_that_fail_to_register_are_a_warning(self, diffir, tmp_path):
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ("    app.no_such_method()", "does not work: AttributeError"),
+            (
+                "    import typer\n\n    @app.command()\n    def greet(ctx: typer.Context): ...",
+                "does not work: NameError: name 'typer' is not defined",
+            ),
+        ],
+        ids=["its hook fails", "a signature has a mistake"],
+    )
+    def test_commands_that_fail_to_register_are_a_warning(self, diffir, tmp_path, body, message):
         path = tmp_path / "clumsy.py"
         path.write_text(
-            textwrap.dedent("""
-                from diffir.host.hookspecs import hookimpl
-
-                @hookimpl
-                def register_commands(app):
-                    app.no_such_method()
-            """)
-        )
-        outcome = diffir("--plugin", path, "list")
-        assert outcome.code == 0
-        assert "jpeg" in outcome.out
-        assert "does not work: AttributeError" in outcome.err
-
-    def test_a_command_with_a_mistake_in_its_signature(self, diffir, tmp_path):
-        path = tmp_path / "clumsy.py"
-        path.write_text(
-            textwrap.dedent("""
-                from __future__ import annotations
-                from diffir.host.hookspecs import hookimpl
-
-                @hookimpl
-                def register_commands(app):
-                    import typer
-
-                    @app.command()
-                    def greet(ctx: typer.Context) -> None: ...
-            """)
+            "from __future__ import annotations\n"
+            "from diffir.host.hookspecs import hookimpl\n\n"
+            f"@hookimpl\ndef register_commands(app):\n{body}\n"
         )
         outcome = diffir("--plugin", path, "list")
         assert outcome.code == 0, outcome.err
-        assert "does not work: NameError: name 'typer' is not defined" in outcome.err
+        assert "jpeg" in outcome.out
+        assert message in outcome.err
 
     def test_a_command_of_a_name_that_is_taken(self, diffir, tmp_path):
         path = tmp_path / "greedy.py"
