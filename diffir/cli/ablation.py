@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from diffir.cli.inputs import expand, suffixes_of
-from diffir.errors import DataError, DeviceError
+from diffir.errors import DeviceError
 from diffir.host.manager import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from diffir.ablation.cells import Plan
     from diffir.ablation.witnesses import Witnesses
 
@@ -81,6 +79,7 @@ def ablate(
     from diffir.recipes.recipe import load_recipe
     from diffir.restore.checkpoint import find_weights
     from diffir.restore.device import choose_device
+    from diffir.train.clean_pictures import check_apart, find_pictures
 
     if precision not in ("no", "bf16", "fp16"):
         raise DeviceError(f"--precision must be no, bf16 or fp16, got '{precision}'")
@@ -100,7 +99,7 @@ def ablate(
         weights=find_weights(weights, host) if weights else None,
     )
     paths = [item.path for item in expand([str(folder)], suffixes=suffixes_of(host))][:limit]
-    _check_apart(paths, train)
+    check_apart(paths, find_pictures(train))
     measures = load_metrics(["psnr", *filter(None, metrics.split(","))], device=str(chosen))
     witnesses = Witnesses(paths, task or TASKS, host, measures)
     results = _run(plan, witnesses)
@@ -108,19 +107,6 @@ def ablate(
     report = Report(plan, results, witnesses.unrestored(), command)
     report.write(out)
     typer.echo(report.json() if as_json else report.markdown(), nl=False)
-
-
-def _check_apart(judged: Sequence[Path], train: Path) -> None:
-    """Refuse to judge by pictures that are trained on."""
-    from diffir.train.clean_pictures import find_pictures
-
-    learned = {path.resolve() for path in find_pictures(train)}
-    both = next((path for path in judged if path.resolve() in learned), None)
-    if both is not None:
-        raise DataError(
-            f"{both} is both trained on and judged by",
-            hint="Give --train a folder of other pictures.",
-        )
 
 
 def _run(plan: Plan, witnesses: Witnesses) -> dict[str, Any]:

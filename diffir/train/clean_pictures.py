@@ -56,6 +56,20 @@ def find_pictures(folder: Path, also: Iterable[str] = ()) -> list[Path]:
     return found
 
 
+def check_apart(judged: Iterable[Path], learned: Iterable[Path]) -> None:
+    """Refuse to judge by pictures that are learned from.
+
+    Raises:
+        DataError: a file is in both.
+    """
+    both = {path.resolve() for path in judged} & {path.resolve() for path in learned}
+    if both:
+        raise DataError(
+            f"{min(both)} is both trained on and judged by",
+            hint="Give two folders that have no picture in common.",
+        )
+
+
 def check_clean(picture: Picture, path: Path) -> None:
     """Refuse what its file says was compressed hard.
 

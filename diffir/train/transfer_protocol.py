@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffir.errors import DataError
-from diffir.train.clean_pictures import find_pictures
+from diffir.train.clean_pictures import check_apart, find_pictures
 from diffir.train.transfer_cell import FORMAT, WAYS, Cell
 
 if TYPE_CHECKING:
@@ -45,9 +45,11 @@ def plan_cells(
         ways: which of the three to run.
 
     Raises:
-        DataError: the folder has less pictures than that.
+        DataError: the folder has less pictures than that, or one that is judged by.
     """
-    there = len(find_pictures(Path(template.data)))
+    learned = find_pictures(Path(template.data))
+    check_apart(find_pictures(Path(template.test)), learned)
+    there = len(learned)
     counts = counts or [count for count in COUNTS if count <= there]
     if max(counts) > there:
         raise DataError(

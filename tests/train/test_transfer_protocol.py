@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import os
 from dataclasses import asdict, replace
 
@@ -22,13 +23,14 @@ def template(tmp_path, tiny_weights, lpips):
     for seed in range(4):
         pixels = synthetic_picture(128, np.random.default_rng(seed))
         write(Picture(pixels), photos / f"{seed}.png")
+    judged = shutil.copytree(photos, tmp_path / "judged")
     return Cell(
         codec="mpeg2",
         pictures=1,
         seed=0,
         way="prompts",
         data=str(photos),
-        test=str(photos),
+        test=str(judged),
         model=str(tiny_weights),
         seconds=None,
         steps=2,
@@ -71,6 +73,10 @@ class TestCells:
         assert len(cells) == 2 * 2 * 2 * 3
         assert len({cell.name for cell in cells}) == len(cells)
         assert {cell.seed for cell in cells[:12]} == {0}
+
+    def test_pictures_to_judge_by_are_not_learned_from(self, template):
+        with pytest.raises(DataError, match=r"0.png is both trained on and judged by"):
+            plan_cells(replace(template, test=template.data), ["mpeg2"], [1], 1)
 
     def test_some_ways_alone(self, template):
         cells = plan_cells(template, ["mpeg2"], [1, 4], 2, ways=("prompts",))
