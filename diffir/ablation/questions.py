@@ -22,6 +22,7 @@ WEIGHTED_VECTORS = 21
 
 EXPERTS = (1, 3, 5, 7, 11)
 TOP_K = (1, 2, 3, 5, 7)
+KERNELS = (0, 3, 7)
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,19 @@ def _top_k(recipe: Recipe) -> Question:
     return Question("K", "How many of them at once?", ("compensator",), tuple(variants))
 
 
+def _kernels(recipe: Recipe) -> Question:
+    default = int(_option(recipe, "decoder", "kernel_experts"))
+    variants = (
+        Variant(DEFAULT, f"{n} kernels more")
+        if n == default
+        else Variant(f"kernels-{n}", f"{n} kernels more", {"decoder": {"kernel_experts": n}})
+        for n in sorted({*KERNELS, default})
+    )
+    return Question(
+        "kernels", "Are kernels for each codec worth it?", ("compensator",), tuple(variants)
+    )
+
+
 def _mixture(name: str) -> dict[str, dict[str, Any]]:
     if name == "multiple":
         return _both({"mixture": name, "experts": WEIGHTED_VECTORS})
@@ -164,4 +178,5 @@ _KNOWN: Mapping[str, Callable[[Recipe], Question]] = {
     "prior": _prior,
     "N": _experts,
     "K": _top_k,
+    "kernels": _kernels,
 }

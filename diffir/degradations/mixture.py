@@ -37,5 +37,8 @@ class Mixture:
 
     def degrade(self, picture: Picture, rng: np.random.Generator) -> Picture:
         """Degrade with the one that `rng` draws."""
-        index = int(rng.choice(len(self.degradations), p=self.shares))
-        return self.degradations[index].degrade(picture, rng)
+        return self.draw(rng).degrade(picture, rng)
+
+    def draw(self, rng: np.random.Generator) -> Degradation:
+        """One of the degradations, for as many pictures as are wanted."""
+        return self.degradations[int(rng.choice(len(self.degradations), p=self.shares))]

@@ -86,6 +86,7 @@ class DecoderLevels(nn.Module):
         blocks: residual blocks per level, in the order of the widths; one number means all levels.
         latent_channels: channels of the latent.
         finer: makes a level that is not the coarsest, of so many channels and blocks.
+        finest: makes the last level; by default as the other finer ones.
 
     Raises:
         ValueError: `blocks` are not one per width.
@@ -98,6 +99,7 @@ class DecoderLevels(nn.Module):
         blocks: int | Sequence[int],
         latent_channels: int,
         finer: Callable[[int, int], nn.Module] = stack,
+        finest: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         coarse_first = list(reversed(widths))
@@ -105,9 +107,10 @@ class DecoderLevels(nn.Module):
         if len(depths) != len(widths):
             raise ValueError(f"blocks: expected one per width, {len(widths)}, got {len(depths)}")
         self.from_latent = nn.Conv2d(latent_channels, coarse_first[0], 3, padding=1)
+        makers = [stack, *[finer] * (len(widths) - 2), finest or finer][: len(widths)]
         self.levels = nn.ModuleList(
-            (finer if level else stack)(width, depth)
-            for level, (width, depth) in enumerate(zip(coarse_first, depths, strict=True))
+            make(width, depth)
+            for make, width, depth in zip(makers, coarse_first, depths, strict=True)
         )
         self.ups = nn.ModuleList(
             upsample(coarse, fine) for coarse, fine in itertools.pairwise(coarse_first)

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from diffir.contracts.interfaces import Decoded, Encoded, Routing
 from diffir.diffusion.autoencoder import DecoderLevels
+from diffir.diffusion.expert_kernels import ExpertBlock
 from diffir.moe.detail import DetailLevels
 from diffir.moe.prompted_level import PromptedLevel
 from diffir.moe.simpler_prompts import map_prompts
@@ -69,6 +70,7 @@ class CompensatedDecoder(nn.Module):
         experts, top_k: basic prompts N per map, and how many take part, K.
         detail_blocks: residual blocks per level of the rich estimate.
         noise_planes: of the noise that the rich estimate draws grain from; 0 leaves it out.
+        kernel_experts: further kernels of each convolution of the faithful estimate's finest level.
         mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
     """
 
@@ -83,6 +85,7 @@ class CompensatedDecoder(nn.Module):
         top_k: int = 3,
         detail_blocks: int = 3,
         noise_planes: int = 0,
+        kernel_experts: int = 0,
         mixture: str = "moe",
     ) -> None:
         super().__init__()
@@ -95,7 +98,11 @@ class CompensatedDecoder(nn.Module):
         )
         level = partial(PromptedLevel, degradation_width=degradation_width)
         self.trunk = DecoderLevels(
-            widths=widths, blocks=blocks, latent_channels=latent_channels, finer=level
+            widths=widths,
+            blocks=blocks,
+            latent_channels=latent_channels,
+            finer=level,
+            finest=partial(level, experts=kernel_experts),
         )
         self.prompts = nn.ModuleList(prompts(width) for width in reversed(widths))
         self.fusions = nn.ModuleList(Fusion(width) for width in reversed(widths[:-1]))
@@ -125,6 +132,12 @@ class CompensatedDecoder(nn.Module):
     def rich_parameters(self) -> Iterator[nn.Parameter]:
         """Those that the rich estimate has and the faithful one has not."""
         yield from self.detail.parameters()
+
+    def kernel_parameters(self) -> Iterator[nn.Parameter]:
+        """Those of expert kernels and of their gates; none without experts."""
+        for block in self.trunk.levels[-1].children():
+            if isinstance(block, ExpertBlock):
+                yield from block.own_parameters()
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Decode from the latent alone, `(B,C,h,w)` to `(B,3,H,W)`: trains the autoencoder."""

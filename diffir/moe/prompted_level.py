@@ -13,6 +13,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from diffir.diffusion.expert_kernels import ExpertBlock
 from diffir.diffusion.layers import ResidualBlock
 from diffir.moe.feature_prompts import apply_matrices, mix_matrices
 from diffir.moe.gate import NewExperts
@@ -23,18 +24,32 @@ class PromptedLevel(nn.ModuleList):
 
     Args:
         channels: channels C of the map. blocks: how many.
-        degradation_width: width D of the degradation embedding that a later codec's strengths see.
+        degradation_width: width D of the degradation embedding that gates and a later codec's
+            strengths see.
+        experts: further kernels of each convolution, which take part by codec and severity.
     """
 
-    def __init__(self, channels: int, blocks: int, *, degradation_width: int) -> None:
-        super().__init__(ResidualBlock(channels) for _ in range(blocks))
-        self.channels, self.degradation_width = channels, degradation_width
+    def __init__(
+        self, channels: int, blocks: int, *, degradation_width: int, experts: int = 0
+    ) -> None:
+        super().__init__(
+            ExpertBlock(channels, experts=experts, degradation_width=degradation_width)
+            if experts
+            else ResidualBlock(channels)
+            for _ in range(blocks)
+        )
+        self.channels, self.degradation_width, self.experts = channels, degradation_width, experts
 
     def forward(self, x: Tensor, degradation: Tensor | None) -> Tensor:
-        """`x (B,C,h,w)` to the same shape; `degradation (B,D)` changes nothing yet."""
-        for block in self:
-            x = block(x)
+        """`x (B,C,h,w)`, `degradation (B,D)` to the shape of `x`."""
+        for index in range(len(self)):
+            x = self.block(index, x, degradation)
         return x
+
+    def block(self, index: int, x: Tensor, degradation: Tensor | None) -> Tensor:
+        """What one of the blocks makes of a map; shapes as in `forward`."""
+        block = self[index]
+        return cast("Tensor", block(x, degradation) if self.experts else block(x))
 
     def with_new_experts(self, count: int) -> nn.Module:
         """See `diffir.contracts.prompt_pack.Transferable`."""
@@ -55,9 +70,9 @@ class TransferredLevel(nn.Module):
         """As `PromptedLevel.forward`."""
         if degradation is None:
             return cast("Tensor", self.base(x, None))
-        for block, new in zip(self.base, self.new, strict=True):
+        for index, new in enumerate(self.new):
             experts = cast("NewExperts", new)
-            x = block(x)
+            x = self.base.block(index, x, degradation)
             matrices = mix_matrices(experts.strengths(degradation), experts.prompts)
             x = x + apply_matrices(x, matrices)
         return x

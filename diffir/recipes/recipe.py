@@ -24,7 +24,7 @@ BACKBONE = "light"
 """What encoder and denoiser are where a recipe does not say it by `use`."""
 
 _KEYS = ("name", "base", "base_sha256", "encoder", "denoiser", *SEAMS, "sampler", "training")
-_TRAINING_KEYS = ("degradations", "synthetic", "clean", "stages")
+_TRAINING_KEYS = ("degradations", "synthetic", "clean", "untold", "stages")
 
 SCHEDULES = ("cosine", "constant")
 
@@ -82,15 +82,17 @@ class Training:
 
     degradations: tables with `weight` and either `codec` and `quality` (two ends) or `chain`.
     synthetic: share of rendered text and graphics. clean: share of pictures left undegraded.
+    untold: share of those of which the model is not told how they were compressed.
     """
 
     degradations: tuple[dict[str, Any], ...] = ()
     synthetic: float = 0.0
     clean: float = 0.0
+    untold: float = 0.4
     stages: tuple[Stage, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("synthetic", "clean"):
+        for name in ("synthetic", "clean", "untold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share in [0,1], got {getattr(self, name):g}")
 
@@ -180,8 +182,9 @@ def _part(table: dict[str, Any]) -> Part:
 def _training(table: dict[str, Any]) -> Training:
     return Training(
         degradations=tuple(table.get("degradations", ())),
-        synthetic=float(table.get("synthetic", 0.0)),
-        clean=float(table.get("clean", 0.0)),
+        synthetic=float(table.get("synthetic", Training.synthetic)),
+        clean=float(table.get("clean", Training.clean)),
+        untold=float(table.get("untold", Training.untold)),
         stages=tuple(Stage(**stage) for stage in table.get("stages", ())),
     )
 

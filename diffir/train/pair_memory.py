@@ -23,7 +23,8 @@ class PairMemory:
 
     def over(self, pairs: Pairs, diet: object) -> Dataset[Row]:
         """The same pairs, each made once. `diet` says what they are degraded by."""
-        key = (pairs.seed, pairs.crop, pairs.synthetic, pairs.clean, repr(diet))
+        shares = (pairs.synthetic, pairs.clean, pairs.untold)
+        key = (pairs.seed, pairs.crop, *shares, pairs.alike, repr(diet))
         return _Remembered(pairs, self._rows, key)
 
 

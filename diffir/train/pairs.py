@@ -7,7 +7,7 @@ would have seen, and any number of workers yields the same ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from diffir.contracts.interfaces import Degradation
     from diffir.train.clean_pictures import KeptPixels
-
-BLIND_SHARE = 0.4
-"""Share of pairs whose `CodecInfo` is withheld, so that the model also learns to judge pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +71,11 @@ class Pairs(Dataset[Row]):
         degradation: draws what happens to a crop.
         crop: side of a crop in pixels, a multiple of 32.
         synthetic, clean: shares of drawn pictures and of pictures left undegraded.
+        untold: share of pairs whose `CodecInfo` is withheld, so that a model also learns to do
+            without.
         seed: of everything random.
+        alike: so many pairs in a row are degraded alike, where the degradation is one of several:
+            by what its `draw(rng)` yields.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Pairs(Dataset[Row]):
         crop: int,
         synthetic: float,
         clean: float,
+        untold: float = 0.0,
         seed: int,
+        alike: int = 1,
     ) -> None:
         # A crop larger than a picture cannot be cut; the other scales of that picture still serve.
         fitting = [[s for s in p if min(s.shape[:2]) >= crop] for p in pictures]
@@ -99,16 +102,25 @@ class Pairs(Dataset[Row]):
         self.crop = crop
         self.synthetic = synthetic
         self.clean = clean
+        self.untold = untold
         self.seed = seed
+        self.alike = alike
 
     def __getitem__(self, index: int) -> Row:
         """Clean and degraded `(3,crop,crop) uint8`, what happened, and whether to tell."""
         rng = np.random.default_rng((self.seed, index))
         pixels = self._draw(rng)
         picture = Picture(pixels)
-        degraded = picture if rng.random() < self.clean else self.degradation.degrade(picture, rng)
-        tell = bool(rng.random() >= BLIND_SHARE)
+        clean = rng.random() < self.clean
+        degraded = picture if clean else self._degradation(index).degrade(picture, rng)
+        tell = bool(rng.random() >= self.untold)
         return _tensor(pixels), _tensor(np.asarray(degraded.pixels)), degraded.codec, tell
+
+    def _degradation(self, index: int) -> Degradation:
+        draw = getattr(self.degradation, "draw", None)
+        if self.alike == 1 or draw is None:
+            return self.degradation
+        return cast("Degradation", draw(np.random.default_rng((self.seed, index // self.alike, 1))))
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         if rng.random() < self.synthetic:

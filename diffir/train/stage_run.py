@@ -116,7 +116,9 @@ class StageRun:
             crop=self.plan.crop,
             synthetic=training.synthetic,
             clean=training.clean,
+            untold=training.untold,
             seed=settings.seed * 1000 + self.index,
+            alike=self.plan.batch if getattr(self.stage, "one_degradation", False) else 1,
         )
         memory = self.trainer.memory
         numbers = self.processes.numbers(first, self.steps, batch=self.plan.batch)

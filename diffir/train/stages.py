@@ -10,17 +10,20 @@
     compensator   encoder, decoder, router
                                      restore without the prior, L1 and squared error
     faithful      everything         one-step restoration, end to end, L1 and squared error
+    kernels       the decoder's expert kernels, and their gates
+                                     one-step restoration, end to end, L1 and squared error
     rich          what the rich estimate alone has
                                      L1, LPIPS with two backbones, and a patch discriminator
 
-Those over a prior that stays as it came are in `diffir.train.frozen_prior`. A stage is a class with
-`parameters` and `loss`; it may have a `critic`, a network that trains on its own `loss` beside the
-model.
+Those over a prior that stays as it came are in `diffir.train.frozen_prior`, the last one in
+`diffir.train.rich_stage`. A stage is a class with `parameters` and `loss`; it may have a `critic`,
+a network that trains on its own `loss` beside the model, and say that a step's pairs are all of
+`one_degradation`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +31,9 @@ from torch import Tensor, nn
 
 from diffir.errors import RecipeError
 from diffir.train.frozen_prior import CompensationStage, EnhancerStage, SteeringStage
-from diffir.train.losses import error, lattice, lpips_at_two_scales
-from diffir.train.patch_discriminator import PatchDiscriminator
+from diffir.train.losses import error
 from diffir.train.prior_loss import conditions, diffusion_loss
+from diffir.train.rich_stage import RichStage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,15 +41,11 @@ if TYPE_CHECKING:
     from diffir.contracts.interfaces import Encoded, Routing
     from diffir.diffusion.model import RestorationModel
     from diffir.train.pairs import Batch
+    from diffir.train.patch_discriminator import PatchDiscriminator
 
 BALANCE_WEIGHT = 0.01
 DIFFUSION_WEIGHT = 0.05
 DIFFUSION_EVERY = 4
-LPIPS_WEIGHTS: dict[Literal["alex", "vgg"], float] = {"alex": 0.3, "vgg": 0.3}
-ADVERSARIAL_WEIGHT = 0.02
-ADVERSARIAL_FROM = 150
-RICH_L1_WEIGHT = 0.25
-LATTICE_WEIGHT = 2.0
 
 
 class Stage(Protocol):
@@ -194,38 +193,34 @@ class FaithfulStage:
         return loss, faithful
 
 
-class RichStage:
-    """For the eye as well: what the rich estimate adds to a faithful one that stays as it is."""
+class KernelsStage:
+    """What codecs want of a level for themselves; what serves all of them stays as it is.
 
-    def __init__(self) -> None:
-        from diffir.perceptual.lpips import Lpips
+    A step's pairs are of one degradation: of mixed ones each expert sees a picture or two, and
+    those of codecs that are rare lost more than they learned.
+    """
 
-        self.lpips = nn.ModuleDict({backbone: Lpips(backbone) for backbone in LPIPS_WEIGHTS})
-        self.critic: PatchDiscriminator | None = PatchDiscriminator()
+    critic: PatchDiscriminator | None = None
+    one_degradation = True
 
     def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
-        """What the decoder says is the rich estimate's alone; else the decoder."""
-        decoder = model.get_submodule("decoder")
-        own = getattr(decoder, "rich_parameters", decoder.parameters)
-        yield from cast("Iterator[nn.Parameter]", own())
+        """What the decoder says: `CompensatedDecoder.kernel_parameters`."""
+        own = getattr(model.decoder, "kernel_parameters", tuple)
+        learned = list(own())
+        if not learned:
+            raise RecipeError(
+                f"{type(model.decoder).__name__} has no expert kernels here",
+                hint="Give the recipe's decoder kernel_experts, or leave this stage out.",
+            )
+        yield from learned
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """L1, LPIPS and being found out by the critic; error of a faithful estimate that moves."""
-        decoded, _ = model(batch.degraded, batch.told)
-        loss = RICH_L1_WEIGHT * F.l1_loss(decoded.rich, batch.clean)
-        loss = loss + LATTICE_WEIGHT * lattice(decoded.rich, batch.clean)
-        if decoded.faithful.requires_grad:  # the two share levels, and one must not forget
-            loss = loss + error(decoded.faithful, batch.clean)
-        # Every second picture: VGG costs more than the model does.
-        by_vgg = self.lpips["vgg"](decoded.rich[::2], batch.clean[::2]).mean()
-        loss = loss + LPIPS_WEIGHTS["vgg"] * by_vgg
-        loss = loss + LPIPS_WEIGHTS["alex"] * lpips_at_two_scales(
-            self.lpips["alex"], decoded.rich, batch.clean
-        )
-        if self.critic is not None and step >= ADVERSARIAL_FROM:
-            found_out = self.critic.generator_loss(batch.degraded, decoded.rich)
-            loss = loss + ADVERSARIAL_WEIGHT * found_out
-        return loss, decoded.rich
+        """Error of the faithful estimate."""
+        encoded = model.encoder.encode(batch.degraded)
+        routing, context = conditions(model, batch, encoded)
+        latent = model.sampler.one_step(model.denoiser, encoded.latent, routing.prompts, context)
+        faithful = _faithful(model, latent, encoded, routing)
+        return error(faithful, batch.clean), faithful
 
 
 def _faithful(
@@ -256,6 +251,7 @@ STAGES: dict[str, type[Stage]] = {
     "degradation": DegradationStage,
     "compensator": CompensatorStage,
     "faithful": FaithfulStage,
+    "kernels": KernelsStage,
     "rich": RichStage,
     "enhancer": EnhancerStage,
     "steering": SteeringStage,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from diffir.diffusion.expert_kernels import ExpertBlock
 from diffir.diffusion.grain import Grain
 from diffir.diffusion.layers import ResidualBlock
 from diffir.errors import CheckpointError
@@ -23,7 +24,8 @@ def starting_model(recipe: Recipe, host: Host, weights: Path | None) -> Restorat
 
     The file's recipe may have fewer residual blocks. Those that it lacks start as the identity
     (Chen et al., Net2Net, 2016), so that the larger model does at first what the smaller one did.
-    It may lack noise as an input, too, which then begins as in a fresh model.
+    It may lack noise as an input, which then begins as in a fresh model, and expert kernels, which
+    are zero there.
 
     Raises:
         CheckpointError: the file holds another model, or one whose weights do not fit.
@@ -44,8 +46,8 @@ def starting_model(recipe: Recipe, host: Host, weights: Path | None) -> Restorat
     if not _grow(trained_model, grown):
         raise CheckpointError(
             f"{weights} holds '{trained.name}' of other sizes or parts than the recipe's",
-            hint="A recipe may have more residual blocks than the weights it starts from, and "
-            "noise; for all else, train with the recipe that they were made with.",
+            hint="A recipe may have more residual blocks than the weights it starts from, noise, "
+            "and expert kernels; for all else, train with the recipe that they were made with.",
         )
     return grown.eval()
 
@@ -59,7 +61,14 @@ def _grow(trained: RestorationModel, grown: RestorationModel) -> bool:
         if isinstance(module, ResidualBlock | Grain)
         and not any(known.startswith(f"{name}.") for known in given)
     }
-    kept = {name for name in wanted if not name.startswith(tuple(new))}
+    experts = tuple(
+        f"{name}.{own}"
+        for name, module in grown.named_modules()
+        if isinstance(module, ExpertBlock)
+        for own in module.own_names()
+        if not any(known.startswith(f"{name}.{own}") for known in given)
+    )
+    kept = {name for name in wanted if not name.startswith((*new, *experts))}
     if kept != set(given) or any(given[name].shape != wanted[name].shape for name in kept):
         return False
     grown.load_state_dict(given, strict=False)

@@ -48,13 +48,13 @@ def test_each_variant_is_a_recipe_whose_weights_come_back(name, tmp_path):
 def test_the_default_is_in_no_question_twice():
     names = [v.name for question in questions(BOX) for v in question.variants]
     assert names.count("default") == len(questions(BOX))
-    assert len(set(names)) == 1 + 3 + 2 + 1 + 4 + 4
+    assert len(set(names)) == 1 + 3 + 2 + 1 + 4 + 4 + 2
 
 
 def test_a_question_that_there_is_not():
     with pytest.raises(DataError, match="there is no ablation called 'M'") as caught:
         questions(BOX, ["N", "M"])
-    assert caught.value.hint == "Known: prompts, text, prior, N, K."
+    assert caught.value.hint == "Known: prompts, text, prior, N, K, kernels."
 
 
 def test_equal_parts_start_from_equal_weights(plan, tiny_recipe):

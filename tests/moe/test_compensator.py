@@ -32,6 +32,18 @@ def routing(seed: int = 0) -> Routing:
     return Routing((), torch.ones(2, 1), embedding)
 
 
+def test_the_finest_faithful_level_alone_has_kernel_experts():
+    made = CompensatedDecoder(
+        widths=[8, 12, 16],
+        blocks=[2, 1, 1],
+        latent_channels=4,
+        degradation_width=6,
+        kernel_experts=3,
+    )
+    experts = [name for name, _ in made.named_parameters() if name.endswith("experts")]
+    assert experts == [f"trunk.levels.2.{i}.conv{j}.experts" for i in range(2) for j in (1, 2)]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 2)])
 def test_estimates_have_the_size_of_the_image(decoder, size):
     given = encoded(*size)

@@ -44,6 +44,21 @@ def test_new_experts_stand_behind_every_block(level):
     torch.testing.assert_close(extended(x, degradation), slow)
 
 
+def test_kernel_experts_and_new_experts_go_together():
+    torch.manual_seed(0)
+    level = PromptedLevel(6, 2, degradation_width=4, experts=3)
+    for block in level:
+        torch.nn.init.normal_(block.conv1.experts, std=0.3)
+    x, degradation = maps()
+    slow = level[1](level[0](x, degradation), degradation)
+    torch.testing.assert_close(level(x, degradation), slow)
+    assert (level(x, degradation) - level(x, None)).abs().max() > 1e-3
+    extended = level.with_new_experts(1)
+    assert torch.equal(extended(x, degradation), slow)
+    torch.nn.init.normal_(extended.new[0].prompts)
+    assert (extended(x, degradation) - slow).abs().max() > 1e-3
+
+
 def test_they_are_silent_where_nothing_is_known_of_the_degradation(level):
     x, _ = maps()
     extended = level.with_new_experts(1)

@@ -283,6 +283,22 @@ class TestWeights:
         assert all_of_it["decoder.detail.grain.weight"].count_nonzero()
         assert all(torch.equal(all_of_it[name], given[name]) for name in given)
 
+    def test_of_no_kernel_experts_get_some_and_do_as_before(self, trainer, tiny_recipe, tmp_path):
+        plain = altered(tiny_recipe, "kernel_experts = 2", "kernel_experts = 0", tmp_path)
+        grown = trainer(weights=plain).model
+        model, _ = load_checkpoint(plain, default_host())
+        added = grown.state_dict().keys() - model.state_dict().keys()
+        assert {name.rpartition("levels.2.0.")[2] for name in added} == {
+            "conv1.experts",
+            "conv2.experts",
+            "gate.weight",
+            "gate.bias",
+        }
+        image = torch.rand(1, 3, 64, 64)
+        with torch.no_grad():
+            before, after = (m(image, [CodecInfo()])[0].faithful for m in (model, grown))
+        torch.testing.assert_close(after, before)
+
 
 def altered(recipe, old, new, folder):
     """Weights of a recipe with one line changed."""

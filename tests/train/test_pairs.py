@@ -9,7 +9,7 @@ from diffir.contracts.codec import CodecInfo
 from diffir.degradations.diet import mix
 from diffir.errors import CodecError, DataError
 from diffir.host.manager import default_host
-from diffir.train.pairs import BLIND_SHARE, Pairs, Told, collate, collate_told
+from diffir.train.pairs import Pairs, Told, collate, collate_told
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,14 @@ def pictures(*sizes: tuple[int, int]) -> list[list[np.ndarray]]:
 
 
 def pairs(
-    degradation, *, seed: int = 0, crop: int = 32, synthetic: float = 0.3, clean: float = 0.1
+    degradation,
+    *,
+    seed: int = 0,
+    crop: int = 32,
+    synthetic: float = 0.3,
+    clean: float = 0.1,
+    untold: float = 0.4,
+    alike: int = 1,
 ):
     return Pairs(
         pictures((40, 50), (70, 33)),
@@ -31,7 +38,9 @@ def pairs(
         crop=crop,
         synthetic=synthetic,
         clean=clean,
+        untold=untold,
         seed=seed,
+        alike=alike,
     )
 
 
@@ -82,10 +91,23 @@ def test_crops_lie_in_the_picture_turned_and_mirrored(degradation):
     assert len(views) > 4
 
 
-def test_about_as_many_are_told_as_promised(degradation):
-    dataset = pairs(degradation, clean=1, synthetic=0)
+@pytest.mark.parametrize("untold", [0, 0.1, 0.4, 1])
+def test_about_as_many_are_told_as_promised(degradation, untold):
+    dataset = pairs(degradation, clean=1, synthetic=0, untold=untold)
     told = np.mean([dataset[i][3] for i in range(300)])
-    assert abs(told - (1 - BLIND_SHARE)) < 0.1
+    assert abs(told - (1 - untold)) < 0.1
+
+
+def test_pairs_of_a_step_may_be_of_one_degradation(degradation):
+    def codecs(alike):
+        dataset = pairs(degradation, clean=0, alike=alike)
+        return [dataset[i][2].name for i in range(64)]
+
+    steps = [codecs(8)[i : i + 8] for i in range(0, 64, 8)]
+    assert all(len(set(step)) == 1 for step in steps)
+    assert len({step[0] for step in steps}) > 1
+    assert codecs(8) == codecs(8)
+    assert any(len(set(codecs(1)[i : i + 8])) > 1 for i in range(0, 64, 8))
 
 
 def test_a_batch(degradation):

@@ -10,12 +10,17 @@ from diffir.contracts.codec import CodecInfo
 from diffir.diffusion.layers import CrossAttention
 from diffir.diffusion.prompt_injection import PromptInjection
 from diffir.errors import CheckpointError, RecipeError
+from diffir.host.manager import default_host
+from diffir.recipes.recipe import parse_recipe
+from diffir.restore.assemble import assemble
 from diffir.train.pairs import Batch
 from diffir.train.patch_discriminator import PatchDiscriminator
-from diffir.train.stages import ADVERSARIAL_FROM, find_stage
+from diffir.train.rich_stage import ADVERSARIAL_FROM
+from diffir.train.stages import find_stage
 
 JPEG = CodecInfo(name="jpeg", severity=0.9)
 
+EXPERTS = [f"trunk.levels.2.0.{part}" for part in ("conv1.experts", "conv2.experts", "gate")]
 PREFIXES = {
     "autoencoder": ("encoder.", "decoder."),
     "prior": ("denoiser.",),
@@ -23,13 +28,14 @@ PREFIXES = {
     "degradation": ("router.",),
     "compensator": ("encoder.", "decoder.", "router."),
     "faithful": ("",),
+    "kernels": tuple(f"decoder.{part}" for part in EXPERTS),
     "rich": ("decoder.detail.",),
 }
 
 LOOKING = "router.degradation_encoder"
 UNREACHED = {
     "autoencoder": {
-        f"decoder.{part}" for part in ("fusions", "faithful_head", "detail", "prompts")
+        f"decoder.{part}" for part in ("fusions", "faithful_head", "detail", "prompts", *EXPERTS)
     },
     "degradation": {
         f"router.{part}" for part in ("stem", "blocks", "norms", "pools", "downs", "prior")
@@ -50,6 +56,12 @@ def batch():
 @pytest.fixture
 def model(build_model):
     return build_model().train()
+
+
+def place(name: str) -> str:
+    """The part of a model that a parameter is of."""
+    experts = [f"decoder.{part}" for part in EXPERTS if name.startswith(f"decoder.{part}")]
+    return experts[0] if experts else re.sub(r"^(\w+\.\w+).*", r"\1", name)
 
 
 def learned_names(stage, model) -> set[str]:
@@ -89,7 +101,7 @@ class TestEachStage:
         reached = {n for n, p in model.named_parameters() if p.grad is not None}
         learned = learned_names(stage, model)
         assert reached <= learned
-        left = {re.sub(r"^(\w+\.\w+).*", r"\1", n) for n in learned - reached}
+        left = {place(n) for n in learned - reached}
         assert left == UNREACHED.get(name, set())
 
 
@@ -144,6 +156,18 @@ def test_a_decoder_without_reconstruct_cannot_train_the_autoencoder(model, batch
     model.decoder = torch.nn.Identity()
     with pytest.raises(RecipeError, match="Identity cannot decode from the latent alone"):
         find_stage("autoencoder")().loss(model, batch, 0)
+
+
+@pytest.mark.parametrize("options", [{"kernel_experts": 0}, None])
+def test_without_expert_kernels_there_are_none_to_train(options, tiny_recipe, model):
+    if options is None:
+        model.decoder = torch.nn.Identity()
+    else:
+        text = tiny_recipe.text.replace("kernel_experts = 2", "kernel_experts = 0")
+        model = assemble(parse_recipe(text, origin="plain.toml"), default_host())
+    with pytest.raises(RecipeError, match="has no expert kernels here") as caught:
+        list(find_stage("kernels")().parameters(model))
+    assert "kernel_experts" in str(caught.value.hint)
 
 
 def test_a_stage_that_is_not_there():
