@@ -9,6 +9,7 @@ time. The gate is a softmax over codec and severity, which are the same everywhe
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,8 +19,6 @@ from torch import nn
 from diffir.diffusion.layers import ResidualBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
 
@@ -62,11 +61,7 @@ class ExpertBlock(ResidualBlock):
     conv2: ExpertConv
 
     def __init__(self, channels: int, *, experts: int, degradation_width: int) -> None:
-        super().__init__(channels)
-        plain = self.conv1, self.conv2
-        self.conv1, self.conv2 = (ExpertConv(channels, experts) for _ in plain)
-        for made, wanted in zip((self.conv1, self.conv2), plain, strict=True):
-            made.load_state_dict(wanted.state_dict(), strict=False)
+        super().__init__(channels, partial(ExpertConv, experts=experts))
         # Not at zero: experts with equal shares would get equal gradients, and stay equal.
         self.gate = nn.Linear(degradation_width, experts)
 
@@ -81,12 +76,7 @@ class ExpertBlock(ResidualBlock):
         super().become_identity()
         nn.init.zeros_(self.conv2.experts)
 
-    def own_names(self) -> tuple[str, ...]:
-        """What the block has beside a `ResidualBlock`, by the beginning of its name."""
-        return "conv1.experts", "conv2.experts", "gate."
-
-    def own_parameters(self) -> Iterator[nn.Parameter]:
-        """The same as parameters."""
-        yield self.conv1.experts
-        yield self.conv2.experts
-        yield from self.gate.parameters()
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """By name, what the block has beside a `ResidualBlock`."""
+        own = ("conv1.experts", "conv2.experts", "gate.")
+        return {name: p for name, p in self.named_parameters() if name.startswith(own)}

@@ -7,10 +7,15 @@ picture, which keeps tiles free of seams. `GroupNorm`, the usual choice, does no
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ChannelNorm(nn.Module):
@@ -32,12 +37,18 @@ class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), without normalization (Lim et al., EDSR, 2017).
 
     The second convolution starts small, so that a deep stack starts as the identity.
+
+    Args:
+        channels: channels C of the map.
+        convolution: makes a 3x3 convolution of C to C channels; by default torch's.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(
+        self, channels: int, convolution: Callable[[int], nn.Conv2d] | None = None
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        made = convolution or partial(nn.Conv2d, channels, kernel_size=3, padding=1)
+        self.conv1, self.conv2 = made(channels), made(channels)
         with torch.no_grad():
             self.conv2.weight.mul_(0.1)
 

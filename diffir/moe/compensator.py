@@ -137,7 +137,7 @@ class CompensatedDecoder(nn.Module):
         """Those of expert kernels and of their gates; none without experts."""
         for block in self.trunk.levels[-1].children():
             if isinstance(block, ExpertBlock):
-                yield from block.own_parameters()
+                yield from block.own_parameters().values()
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Decode from the latent alone, `(B,C,h,w)` to `(B,3,H,W)`: trains the autoencoder."""

@@ -27,11 +27,18 @@ class PromptedLevel(nn.ModuleList):
         degradation_width: width D of the degradation embedding that gates and a later codec's
             strengths see.
         experts: further kernels of each convolution, which take part by codec and severity.
+
+    Raises:
+        ValueError: `blocks` or `experts` is negative.
     """
 
     def __init__(
         self, channels: int, blocks: int, *, degradation_width: int, experts: int = 0
     ) -> None:
+        if min(blocks, experts) < 0:
+            raise ValueError(
+                f"expected 0 or more blocks and kernel experts, got {blocks} and {experts}"
+            )
         super().__init__(
             ExpertBlock(channels, experts=experts, degradation_width=degradation_width)
             if experts

@@ -99,7 +99,8 @@ class Trainer:
         memory: of pairs, for runs that see the same ones; needs `settings.workers` at 0.
 
     Raises:
-        DataError: the folder does not serve. RecipeError: no such stage, no degradations.
+        DataError: the folder does not serve. RecipeError: no such stage, no degradations, or
+            nothing for a stage to train.
         UnknownComponentError: a codec of the recipe's is not there.
         CheckpointError: `weights` are not the recipe's; those of LPIPS have not been fetched.
     """
@@ -127,16 +128,7 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.model = starting_model(recipe, host, settings.weights)
         for stage in self.plan:
-            if stage.crop % self.model.multiple:
-                raise DataError(
-                    f"--crop must be a multiple of {self.model.multiple}, got {stage.crop}"
-                )
-            if stage.batch % settings.accumulate:
-                raise DataError(
-                    f"stage '{stage.name}' has {stage.batch} crops a step, which cannot be divided "
-                    f"into {settings.accumulate} equal parts",
-                    hint="Give a --batch that is a multiple of --accumulate.",
-                )
+            self._check(stage)
         self.model.to(memory_format=torch.channels_last)
         for part in (self.model.denoiser, self.model.decoder):
             if hasattr(part, "checkpointing"):
@@ -151,6 +143,20 @@ class Trainer:
         self.held_out = HeldOut([scales[HALF][:] for scales in held], host)
         self.judgement: Judgement | None = None
         self.seconds = 0.0
+
+    def _check(self, stage: Stage) -> None:
+        """Refuse what could not be trained, before any stage runs."""
+        if stage.crop % self.model.multiple:
+            raise DataError(f"--crop must be a multiple of {self.model.multiple}, got {stage.crop}")
+        if stage.batch % self.settings.accumulate:
+            raise DataError(
+                f"stage '{stage.name}' has {stage.batch} crops a step, which cannot be divided "
+                f"into {self.settings.accumulate} equal parts",
+                hint="Give a --batch that is a multiple of --accumulate.",
+            )
+        check = getattr(find_stage(stage.name), "check", None)
+        if check is not None:
+            check(self.model)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -17,8 +17,8 @@
 
 Those over a prior that stays as it came are in `diffir.train.frozen_prior`, the last one in
 `diffir.train.rich_stage`. A stage is a class with `parameters` and `loss`; it may have a `critic`,
-a network that trains on its own `loss` beside the model, and say that a step's pairs are all of
-`one_degradation`.
+a network that trains on its own `loss` beside the model, say that a step's pairs are all of
+`one_degradation`, and `check(model)` before any stage runs.
 """
 
 from __future__ import annotations
@@ -205,14 +205,20 @@ class KernelsStage:
 
     def parameters(self, model: RestorationModel) -> Iterator[nn.Parameter]:
         """What the decoder says: `CompensatedDecoder.kernel_parameters`."""
-        own = getattr(model.decoder, "kernel_parameters", tuple)
-        learned = list(own())
-        if not learned:
+        yield from getattr(model.decoder, "kernel_parameters", tuple)()
+
+    @classmethod
+    def check(cls, model: RestorationModel) -> None:
+        """Do nothing if there is something to learn.
+
+        Raises:
+            RecipeError: the decoder has no expert kernels.
+        """
+        if not list(cls().parameters(model)):
             raise RecipeError(
                 f"{type(model.decoder).__name__} has no expert kernels here",
                 hint="Give the recipe's decoder kernel_experts, or leave this stage out.",
             )
-        yield from learned
 
     def loss(self, model: RestorationModel, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         """Error of the faithful estimate."""

@@ -61,14 +61,13 @@ def _grow(trained: RestorationModel, grown: RestorationModel) -> bool:
         if isinstance(module, ResidualBlock | Grain)
         and not any(known.startswith(f"{name}.") for known in given)
     }
-    experts = tuple(
+    experts = {
         f"{name}.{own}"
         for name, module in grown.named_modules()
         if isinstance(module, ExpertBlock)
-        for own in module.own_names()
-        if not any(known.startswith(f"{name}.{own}") for known in given)
-    )
-    kept = {name for name in wanted if not name.startswith((*new, *experts))}
+        for own in module.own_parameters()
+    }
+    kept = {name for name in wanted if not name.startswith(tuple(new))} - (experts - set(given))
     if kept != set(given) or any(given[name].shape != wanted[name].shape for name in kept):
         return False
     grown.load_state_dict(given, strict=False)

@@ -72,3 +72,10 @@ def test_they_alone_are_new(level):
     new = [name for name, p in extended.named_parameters() if id(p) not in own]
     assert len(new) == 3 * 3
     assert all(name.startswith("new.") for name in new)
+
+
+@pytest.mark.parametrize("counts", [(-1, 0), (2, -1)])
+def test_negative_counts_are_refused(counts):
+    blocks, experts = counts
+    with pytest.raises(ValueError, match=f"0 or more blocks and kernel experts, got {blocks} and"):
+        PromptedLevel(6, blocks, degradation_width=4, experts=experts)

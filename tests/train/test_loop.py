@@ -300,6 +300,13 @@ class TestWeights:
         torch.testing.assert_close(after, before)
 
 
+def test_expert_kernels_that_are_not_there_are_told_before_any_stage(trainer, tiny_recipe):
+    text = tiny_recipe.text.replace("kernel_experts = 2", "kernel_experts = 0")
+    plain = parse_recipe(text, origin="plain.toml")
+    with pytest.raises(RecipeError, match="has no expert kernels here"):
+        trainer(recipe=plain, stages=("autoencoder", "kernels"))
+
+
 def altered(recipe, old, new, folder):
     """Weights of a recipe with one line changed."""
     text = recipe.text.replace(old, new)
