@@ -36,6 +36,7 @@ def plan_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool)
         "device": str(restorer.device),
         "steps": restorer.steps,
         "fidelity": restorer.fidelity,
+        "views": restorer.views_at(restorer.fidelity),
         "consistent": _planned_consistency(picture, restorer),
     }
 
@@ -57,6 +58,7 @@ def run_job(job: Job, picture: Picture, restorer: Restorer, *, overwrite: bool) 
         "experts": [round(share, 4) for share in estimates.experts],
         "tile": estimates.tile,
         "fidelity": restorer.fidelity,
+        "views": estimates.views,
         "consistent": None if consistency is None else asdict(consistency),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_bytes": peak_bytes(restorer.device),
@@ -72,10 +74,11 @@ def _planned_consistency(picture: Picture, restorer: Restorer) -> dict[str, Any]
 
 def _judged(picture: Picture, treatment: Treatment) -> dict[str, Any]:
     """What the model was told and how, how much it may change, and with which pack."""
+    source = treatment.told.sources.get("name")
     return {
         "told": {"codec": treatment.told.name, "severity": _rounded(treatment.told.severity)},
-        "seen_in_pixels": treatment.told is not picture.codec
-        or treatment.told.sources.get("name") == "pixels",
+        "seen_in_pixels": source == "pixels"
+        or (treatment.told is not picture.codec and source != "recipe"),
         "strength": _rounded(treatment.strength),
         "prompts": None if treatment.card is None else treatment.card.name,
     }
@@ -151,11 +154,11 @@ def _described(record: dict[str, Any]) -> str:
     read = f"{record['codec'] or 'unknown codec'}{quality}"
     if record["sources"].get("name") == "pixels":
         return f"pixels of a {read}"
+    told = record["told"]
     if not record["seen_in_pixels"]:
-        return read
+        return read if told["codec"] == record["codec"] else f"{read}, as {told['codec']}"
     from diffir.restore.guard import GUESS_LEFT_ALONE
 
-    told = record["told"]
     if told["severity"] <= GUESS_LEFT_ALONE:
         return f"{read} without a trace of one"
     return f"{read} that looks like {told['codec']} of severity {told['severity']:g}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-Source = Literal["bitstream", "estimate", "user", "pixels"]
+Source = Literal["bitstream", "estimate", "user", "pixels", "recipe"]
 Subsampling = Literal["4:2:0", "4:4:4"]
 
 

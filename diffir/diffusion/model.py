@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Generator, Tensor, nn
 
+from diffir.contracts.interfaces import Decoded
 from diffir.diffusion.latent_tiles import TiledDecoder, TiledDenoiser, TiledEncoder
 from diffir.diffusion.samplers import Sampler
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from diffir.contracts.codec import CodecInfo
     from diffir.contracts.interfaces import (
         Conditioner,
-        Decoded,
         Decoder,
         Encoded,
         PromptRouter,
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 TILE_OVERLAP = 64
 """Of the tiles of one picture, in pixels."""
+
+
+def decode_faithful(decoder: Decoder, latent: Tensor, encoded: Encoded, routing: Routing) -> Tensor:
+    """The faithful estimate; a decoder that can leave out the other one does."""
+    alone = getattr(decoder, "decode_faithful", None)
+    if alone is not None:
+        return cast("Tensor", alone(latent, encoded, routing))
+    return decoder.decode(latent, encoded, routing).faithful
 
 
 class RestorationModel(nn.Module):
@@ -72,6 +80,7 @@ class RestorationModel(nn.Module):
         steps: int | None = None,
         generator: Generator | None = None,
         tile: int | None = None,
+        rich: bool = True,
     ) -> tuple[Decoded, Routing]:
         """Restore a batch.
 
@@ -83,6 +92,7 @@ class RestorationModel(nn.Module):
             generator: of that noise.
             tile: side of the tiles, in pixels, in which a larger picture is encoded, denoised and
                 decoded; a multiple of `multiple` above `TILE_OVERLAP`. See `latent_tiles`.
+            rich: whether the rich estimate is wanted. If not, the faithful one is there twice.
 
         Returns:
             The two estimates, not clamped, and what the router decided.
@@ -97,7 +107,10 @@ class RestorationModel(nn.Module):
         clean = self.sampler.sample(
             denoiser, encoded.latent, *conditions, steps=steps, generator=generator
         )
-        return decoder.decode(clean, encoded, routing), routing
+        if rich:
+            return decoder.decode(clean, encoded, routing), routing
+        faithful = decode_faithful(decoder, clean, encoded, routing)
+        return Decoded(faithful, faithful), routing
 
     def route(self, encoded: Encoded, codecs: Sequence[CodecInfo]) -> Routing:
         """The router's decision; one that looks at pixels, too, gets them (`route_image`)."""

@@ -147,14 +147,14 @@ class _Scores:
             for version in dict.fromkeys((AS_COMPRESSED, *made))
         }
         self._bits: dict[str, list[float | None]] = {task.name: [] for task in plan.tasks}
-        self._seconds: dict[tuple[str, str], list[float]] = {}
+        self._seconds: dict[tuple[str, Version], list[float]] = {}
         self.failures: list[Failure] = []
 
     def add(self, trial: Trial) -> None:
         """Measure one trial."""
         self._bits[trial.task].append(trial.degraded.codec.bits_per_pixel)
-        for restorer, seconds in trial.seconds.items():
-            self._seconds.setdefault((trial.task, restorer), []).append(seconds)
+        for version, seconds in trial.seconds.items():
+            self._seconds.setdefault((trial.task, version), []).append(seconds)
         for restorer, error in trial.failures.items():
             failure = Failure(restorer, trial.task, trial.name, error.message, error.hint)
             self.failures.append(failure)
@@ -173,7 +173,7 @@ class _Scores:
                 version,
                 {name: tuple(values) for name, values in scores.items()},
                 _mean_or_none(self._bits[task]),
-                None if version.restorer is None else fmean(self._seconds[task, version.restorer]),
+                None if version.restorer is None else fmean(self._seconds[task, version]),
             )
             for (task, version), scores in self._scores.items()
             if (task, version.restorer) not in failed

@@ -10,7 +10,7 @@ import numpy as np
 from diffir.evaluate.protocol_pixels import as_8bit, is_gray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from diffir.contracts.picture import Picture
 
@@ -50,8 +50,8 @@ class Contender(Protocol):
         """The settings of its dial that are measured; (None,) without a dial."""
         ...
 
-    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
-        """The restored picture at each of `fidelities`."""
+    def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
+        """The restored picture at each of `fidelities`, those of one run together."""
         ...
 
 
@@ -66,23 +66,32 @@ class Estimates(Protocol):
 class Restorer(Protocol):
     """Restores one picture; `diffir.Restorer` is one."""
 
-    def estimate(self, picture: Picture) -> Estimates:
-        """Run the model once."""
+    def views_at(self, fidelity: float) -> int:
+        """How many views a picture restored at that fidelity takes."""
+        ...
+
+    def estimate(self, picture: Picture, *, views: int) -> Estimates:
+        """Run the model on so many views."""
         ...
 
 
 @dataclass(frozen=True)
 class Dialed:
-    """A restorer with a dial: one run, measured at each of the fidelities."""
+    """A restorer with a dial, measured at each of the fidelities as people would get it there.
+
+    Those that take equally many views come of one run.
+    """
 
     name: str
     restorer: Restorer
     fidelities: Sequence[float]
 
-    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
+    def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The restored picture at each fidelity."""
-        estimates = self.restorer.estimate(picture)
-        return {fidelity: estimates.at(fidelity) for fidelity in self.fidelities}
+        for views in dict.fromkeys(map(self.restorer.views_at, self.fidelities)):
+            estimates = self.restorer.estimate(picture, views=views)
+            dialed = (f for f in self.fidelities if self.restorer.views_at(f) == views)
+            yield {fidelity: estimates.at(fidelity) for fidelity in dialed}
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,11 @@ class Undialed:
     make: Callable[[Picture], Picture]
     fidelities: Sequence[None] = (None,)
 
-    def restore(self, picture: Picture) -> Mapping[float | None, Picture]:
+    def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The one restored picture."""
         restored = self.make(picture)
         pixels = as_8bit(restored.pixels)
         if picture.gray and not is_gray(pixels):
             mean = np.rint(pixels.mean(axis=2, keepdims=True)).astype(np.uint8)
             restored = restored.with_pixels(np.repeat(mean, 3, axis=2))
-        return {None: restored}
+        yield {None: restored}

@@ -117,8 +117,8 @@ def named(what: str) -> Iterator[None]:
 class Trial:
     """One task on one picture. All pictures have 8 bits and one size.
 
-    name: of the picture, as `Plan.names` has it. restored: by who made them. seconds: by contender,
-    of all its versions, on the wall clock.
+    name: of the picture, as `Plan.names` has it. restored: by who made them. seconds: by who made
+    them, of the run that they came of, on the wall clock.
     failures: by contender that could not do it; it is not asked again for this task.
     """
 
@@ -127,7 +127,7 @@ class Trial:
     reference: Picture
     degraded: Picture
     restored: Mapping[Version, Picture] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[Version, float] = field(default_factory=dict)
     failures: Mapping[str, DiffirError] = field(default_factory=dict)
 
 
@@ -157,22 +157,37 @@ def trials(plan: Plan) -> Iterator[Trial]:
 
 def _restored(trial: Trial, contenders: Sequence[Contender]) -> Trial:
     restored: dict[Version, Picture] = {}
-    seconds: dict[str, float] = {}
+    seconds: dict[Version, float] = {}
     failures: dict[str, DiffirError] = {}
     for contender in contenders:
-        start = time.perf_counter()
         try:
-            made = contender.restore(trial.degraded)
-            for picture in made.values():
-                _check_size(picture, trial.degraded)
+            made = list(_runs(trial.degraded, contender))
         except DiffirError as error:
             failures[contender.name] = error
             continue
-        seconds[contender.name] = time.perf_counter() - start
-        for fidelity, picture in made.items():
-            rounded = picture.with_pixels(as_8bit(picture.pixels))
-            restored[Version(contender.name, fidelity)] = rounded
+        for pictures, took in made:
+            restored |= pictures
+            seconds |= dict.fromkeys(pictures, took)
     return replace(trial, restored=restored, seconds=seconds, failures=failures)
+
+
+def _runs(
+    degraded: Picture, contender: Contender
+) -> Iterator[tuple[dict[Version, Picture], float]]:
+    """What each run of a contender made, in 8 bits, and how many seconds it took."""
+    start = time.perf_counter()
+    for made in contender.restore(degraded):
+        took = time.perf_counter() - start
+        for picture in made.values():
+            _check_size(picture, degraded)
+        yield (
+            {
+                Version(contender.name, fidelity): picture.with_pixels(as_8bit(picture.pixels))
+                for fidelity, picture in made.items()
+            },
+            took,
+        )
+        start = time.perf_counter()
 
 
 def _check_size(picture: Picture, expected: Picture) -> None:

@@ -23,9 +23,23 @@ from diffir.moe.simpler_prompts import token_prompts
 from diffir.moe.windows import WindowBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from diffir.contracts.codec import CodecInfo
+
+
+def check_relatives(relatives: Mapping[str, str], codecs: Sequence[str]) -> None:
+    """Of each codec that is not known, one that is.
+
+    Raises:
+        ValueError: another one.
+    """
+    for stranger, known in relatives.items():
+        if stranger in codecs or known not in codecs:
+            raise ValueError(
+                f"relatives are of codecs that are not among {', '.join(codecs)}, and name one of "
+                f"these each; got {stranger} = {known}"
+            )
 
 
 class MoERouter(nn.Module):
@@ -40,6 +54,8 @@ class MoERouter(nn.Module):
         codecs: codec names that prior and degradation encoder know.
         blocks: window blocks per level.
         mixture: "moe", or what stands in its place: see `diffir.moe.simpler_prompts`.
+        relatives: of codecs that it does not know, by name, the known one that pictures of theirs
+            are restored as: that whose prompts do them best, measured.
         prior: whether gates see codec and severity. Without it they see the tokens alone, and the
             decoder's gates the mean of the finest level's.
         extensible: whether the pack of a codec that comes later has experts in the pools. In a
@@ -59,8 +75,11 @@ class MoERouter(nn.Module):
         mixture: str = "moe",
         prior: bool = True,
         extensible: bool = False,
+        relatives: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
+        self.relatives = dict(relatives or {})
+        check_relatives(self.relatives, codecs)
         self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(
             nn.Sequential(*(WindowBlock(width) for _ in range(blocks))) for _ in range(levels)
@@ -98,6 +117,10 @@ class MoERouter(nn.Module):
     def knows(self, codec: CodecInfo) -> bool:
         """Whether the codec and its severity say something to this router."""
         return self.prior is not None and self.prior.describe(codec) is not None
+
+    def relative(self, codec: CodecInfo) -> str | None:
+        """The codec that pictures of an unknown one are restored as, where that is settled."""
+        return self.relatives.get(codec.name or "")
 
     def identify(self, image: Tensor) -> CodecInfo:
         """What pressed one picture: see `DegradationEncoder.identify`."""

@@ -35,7 +35,7 @@ class Estimates:
     expert prompt, none where no expert was asked. tile: side of the tiles in the end, in pixels.
     treatment: what the model was told of the codec, the share of the differences that is let
     through, and the pack that served. consistent: whether pictures are kept consistent with their
-    files.
+    files. views: of how many positions of the picture the faithful estimate is the mean.
     """
 
     picture: Picture
@@ -45,6 +45,7 @@ class Estimates:
     tile: int
     treatment: Treatment
     consistent: bool = False
+    views: int = 1
 
     def at(self, fidelity: float = DEFAULT_FIDELITY) -> Picture:
         """The picture at a setting of the dial: 0 is rich, 1 is faithful; no second run.

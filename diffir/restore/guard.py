@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from diffir.contracts.codec import CodecInfo
 from diffir.restore.tensors import pad_to_multiple, to_image
 
 if TYPE_CHECKING:
-    from diffir.contracts.codec import CodecInfo, Source
+    from diffir.contracts.codec import Source
     from diffir.contracts.picture import Picture
 
 LEFT_ALONE, IN_FULL = 0.03, 0.15
@@ -84,18 +85,27 @@ def is_known(model: torch.nn.Module, codec: CodecInfo) -> bool:
 def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
     """What the router is told of a picture: what is known, completed by what the pixels show.
 
-    A router need not be able to look (`identify`), nor to say what it knows (`knows`).
+    A codec that the router does not know is restored as a relative, named by the recipe or else
+    seen in the pixels, but as hard as the file says.
+    A router need not be able to look (`identify`), nor to say what it knows (`knows`), nor whom it
+    takes for whom (`relative`).
     """
     codec = picture.codec
     router = model.get_submodule("router")
     identify, knows = (getattr(router, verb, None) for verb in ("identify", "knows"))
     if identify is None or knows is None or knows(codec):
         return codec
+    relative = getattr(router, "relative", lambda codec: None)(codec)
+    if relative is not None and codec.severity is not None:
+        source: Source = codec.sources.get("severity", "bitstream")
+        facts: dict[str, Source] = {"name": "recipe", "severity": source}
+        return CodecInfo(relative, severity=codec.severity, sources=facts)
     parameter = next(model.parameters())
     crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)
     seen: CodecInfo = identify(crops)
     if is_known(model, codec):
         sources: dict[str, Source] = {**codec.sources, "severity": "estimate"}
         return replace(codec, severity=seen.severity, sources=sources)
-    # A codec from elsewhere: its nearest relative, but as hard as the file says.
+    if relative is not None:
+        return replace(seen, name=relative, sources={**seen.sources, "name": "recipe"})
     return seen if codec.severity is None else replace(seen, severity=codec.severity)

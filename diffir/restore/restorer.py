@@ -9,6 +9,7 @@ Device moves happen here and nowhere else.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from diffir.restore.pack_loading import packs_for
 from diffir.restore.prompt_packs import PackFit, extend
 from diffir.restore.tensors import pad_to_multiple, to_image
 from diffir.restore.tiling import GRID, SMALLEST_TILE, cut, on_grid
+from diffir.restore.views import VIEWS_WHERE_FAITHFUL, first_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from diffir.diffusion.samplers import Algorithm
     from diffir.host.manager import Host
     from diffir.restore.compiling import Compiled
+    from diffir.restore.views import View
 
 DEFAULT_MODEL = "moe-diffir-tiny"
 Blend = Literal["pixels", "latents"]
@@ -56,6 +59,8 @@ class Restorer:
         seed: of that noise. fidelity: default of the dial, 0 rich to 1 faithful.
         strength: share of the model's changes to let through, in [0,1]; None chooses by how hard
             the picture was compressed.
+        views: of how many positions, turned and mirrored, the faithful estimate is the mean, 1 to
+            8, each a run; None takes 4 at fidelity 1, from a model that has such an estimate.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
         fit: which packs fit the model, where that was asked before: its hash takes a moment.
@@ -68,7 +73,7 @@ class Restorer:
     Raises:
         CheckpointError: a pack was made for another model.
         DeviceError: graphs of a device that is not CUDA; a model that does not fit into memory.
-        ValueError: fidelity or strength outside [0,1].
+        ValueError: fidelity or strength outside [0,1], or views outside 1 to 8.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Restorer:
         seed: int = 0,
         fidelity: float = DEFAULT_FIDELITY,
         strength: float | None = None,
+        views: int | None = None,
         packs: Sequence[PromptPack] = (),
         pack: PromptPack | None = None,
         fit: PackFit | None = None,
@@ -92,6 +98,8 @@ class Restorer:
         for name, share in (("fidelity", fidelity), ("strength", strength)):
             if share is not None and not 0 <= share <= 1:
                 raise ValueError(f"{name} must be in [0,1], got {share}")
+        if views is not None:
+            first_views(views)
         self.packs = {one.card: one for one in ((*packs, pack) if pack else packs)}
         fit = fit or PackFit(model)
         for one in self.packs.values():
@@ -108,6 +116,7 @@ class Restorer:
         self.seed = seed
         self.fidelity = fidelity
         self.strength = strength
+        self.views = views
         self.blend = blend
         self.consistent = consistent
 
@@ -115,16 +124,29 @@ class Restorer:
         """Restore a picture of any size; metadata and alpha ride along."""
         return self.estimate(picture).at(self.fidelity)
 
-    def estimate(self, picture: Picture) -> Estimates:
+    def views_at(self, fidelity: float) -> int:
+        """How many views a picture restored at that fidelity takes."""
+        if self.views is not None:
+            return self.views
+        least_wrong = fidelity == 1 and hasattr(self.model.decoder, "decode_faithful")
+        return VIEWS_WHERE_FAITHFUL if least_wrong else 1
+
+    def estimate(self, picture: Picture, *, views: int | None = None) -> Estimates:
         """Restore once, for any setting of the dial.
+
+        Args:
+            picture: of any size.
+            views: as of the restorer; None takes those of its own fidelity.
 
         Raises:
             DeviceError: not even the smallest tile fits into memory.
+            ValueError: views outside 1 to 8.
         """
         tile = self.choose_tile()
+        chosen = first_views(self.views_at(self.fidelity) if views is None else views)
         while True:
             try:
-                return self._estimate(picture, tile)
+                return self._estimate(picture, tile, chosen)
             except (RuntimeError, MemoryError) as error:
                 if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                     raise (compiler_error(error) or error) from error
@@ -152,14 +174,21 @@ class Restorer:
         return self.tile or choose_tile(self.model, self.device)
 
     @torch.inference_mode()
-    def _estimate(self, picture: Picture, tile: int) -> Estimates:
+    def _estimate(self, picture: Picture, tile: int, views: Sequence[View]) -> Estimates:
         treatment = self.treatment(picture)
         whole, inside = on_grid(picture.pixels, picture.codec.grid or (0, 0))
         faithful, rich = (np.zeros(whole.shape, np.float16) for _ in range(2))
+        made = partial(
+            Estimates,
+            picture,
+            faithful[inside],
+            rich[inside],
+            tile=tile,
+            treatment=treatment,
+            consistent=self.consistent,
+        )
         if treatment.strength == 0:  # nothing of what the model says would be used
-            return Estimates(
-                picture, faithful[inside], rich[inside], (), tile, treatment, self.consistent
-            )
+            return made(experts=())
         shares: list[tuple[int, NDArray[np.float32]]] = []
         generator = torch.Generator().manual_seed(self.seed)
         side = tile
@@ -167,16 +196,14 @@ class Restorer:
             side = max(tile, *(-(-length // GRID) * GRID for length in whole.shape[:2]))
         for place in cut(whole.shape[0], whole.shape[1], side):
             pixels = whole[place.rows, place.columns]
-            *residuals, share = self._run(pixels, treatment, generator, tile)
+            *residuals, share = self._run(pixels, treatment, generator, tile, views)
             for total, residual in zip((faithful, rich), residuals, strict=True):
                 total[place.rows, place.columns] += place.weigh(residual).astype(np.float16)
             shares.append((pixels.size, share))
         areas = [area for area, _ in shares]
         mean = np.average([share for _, share in shares], axis=0, weights=areas)
         experts = tuple(float(share) for share in mean)
-        return Estimates(
-            picture, faithful[inside], rich[inside], experts, tile, treatment, self.consistent
-        )
+        return made(experts=experts, views=len(views))
 
     def _run(
         self,
@@ -184,24 +211,32 @@ class Restorer:
         treatment: Treatment,
         generator: torch.Generator,
         tile: int,
+        views: Sequence[View],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Residuals `(h,w,3)` of the two estimates, and the experts' shares `(E,)`."""
         height, width = pixels.shape[:2]
         image = pad_to_multiple(to_image(pixels), self.model.multiple)
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        model = self._serving(treatment.card)
-        inside = tile if self.blend == "latents" else None
-        decoded, routing = model(
-            image, [treatment.told], steps=self.steps, generator=generator, tile=inside
+        run = partial(
+            self._serving(treatment.card),
+            codecs=[treatment.told],
+            steps=self.steps,
+            generator=generator,
+            tile=tile if self.blend == "latents" else None,
         )
+        decoded, routing = run(image)
+        faithful = decoded.faithful - image
+        for view in views[1:]:
+            seen, _ = run(view.of(image), rich=False)
+            faithful += view.back(seen.faithful) - image
 
-        def residual(estimate: torch.Tensor) -> NDArray[np.float32]:
-            difference = (estimate - image)[0, :, :height, :width].permute(1, 2, 0)
-            array: NDArray[np.float32] = difference.float().cpu().numpy()
-            return array
+        def array(residual: torch.Tensor) -> NDArray[np.float32]:
+            inside = residual[0, :, :height, :width].permute(1, 2, 0)
+            numbers: NDArray[np.float32] = inside.float().cpu().numpy()
+            return numbers
 
         experts: NDArray[np.float32] = routing.weights[0].float().cpu().numpy()
-        return residual(decoded.faithful), residual(decoded.rich), experts
+        return array(faithful / len(views)), array(decoded.rich - image), experts
 
     def _serving(self, card: PackCard | None) -> RestorationModel:
         """The model for a pack's pictures; each is made when the first of them comes."""
@@ -225,6 +260,7 @@ def load(
     seed: int = 0,
     fidelity: float = DEFAULT_FIDELITY,
     strength: float | None = None,
+    views: int | None = None,
     consistent: bool = True,
     compiled: Compiled = "off",
     prompts: str = "auto",
@@ -247,7 +283,7 @@ def load(
         CheckpointError: no such file, not a weights file of ours, or a pack for another model.
         UnknownComponentError: no recipe, or no pack, of that name.
         DeviceError: the device or the dtype is not there.
-        ValueError: fidelity or strength outside [0,1].
+        ValueError: fidelity or strength outside [0,1], or views outside 1 to 8.
     """
     host = host or default_host()
     chosen, precision = choose_device(device), choose_dtype(dtype)
@@ -265,6 +301,7 @@ def load(
         seed=seed,
         fidelity=fidelity,
         strength=strength,
+        views=views,
         packs=packs,
         pack=pack,
         fit=fit,

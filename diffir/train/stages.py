@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffir.diffusion.model import decode_faithful
 from diffir.errors import RecipeError
 from diffir.train.frozen_prior import CompensationStage, EnhancerStage, SteeringStage
 from diffir.train.losses import error
@@ -164,7 +165,7 @@ class CompensatorStage:
         """Error of the faithful estimate from the degraded latent as it is; no idle expert."""
         encoded = model.encoder.encode(batch.degraded)
         routing = model.route(encoded, batch.told)
-        faithful = _faithful(model, encoded.latent, encoded, routing)
+        faithful = decode_faithful(model.decoder, encoded.latent, encoded, routing)
         return error(faithful, batch.clean) + _balance_loss(routing), faithful
 
 
@@ -183,7 +184,7 @@ class FaithfulStage:
         routing, context = conditions(model, batch, encoded)
         prompts = routing.prompts
         clean = model.sampler.one_step(model.denoiser, encoded.latent, prompts, context)
-        faithful = _faithful(model, clean, encoded, routing)
+        faithful = decode_faithful(model.decoder, clean, encoded, routing)
         loss = error(faithful, batch.clean) + _balance_loss(routing)
         if step % DIFFUSION_EVERY == 0:
             with torch.no_grad():
@@ -225,18 +226,8 @@ class KernelsStage:
         encoded = model.encoder.encode(batch.degraded)
         routing, context = conditions(model, batch, encoded)
         latent = model.sampler.one_step(model.denoiser, encoded.latent, routing.prompts, context)
-        faithful = _faithful(model, latent, encoded, routing)
+        faithful = decode_faithful(model.decoder, latent, encoded, routing)
         return error(faithful, batch.clean), faithful
-
-
-def _faithful(
-    model: RestorationModel, latent: Tensor, encoded: Encoded, routing: Routing
-) -> Tensor:
-    """The faithful estimate; a decoder that can leave out the other one does."""
-    alone = getattr(model.decoder, "decode_faithful", None)
-    if alone is not None:
-        return cast("Tensor", alone(latent, encoded, routing))
-    return model.decoder.decode(latent, encoded, routing).faithful
 
 
 def _balance_loss(routing: Routing) -> Tensor:

@@ -67,7 +67,7 @@ class TestWork:
     def test_the_dial(self, restore, shots, tmp_path):
         for fidelity in ("0", "0.5", "1"):
             options = ("-o", tmp_path / f"{fidelity}.png", "--fidelity", fidelity)
-            options += ("--no-consistent",)  # which would keep the dial from being linear
+            options += ("--no-consistent", "--views", "1")  # the dial is linear without them
             assert restore(shots / "a.jpg", *options).code == 0
         rich, middle, faithful = (
             read(tmp_path / f"{name}.png").pixels.astype(int) for name in ("0", "0.5", "1")
@@ -75,6 +75,26 @@ class TestWork:
         assert (rich != faithful).any()
         inside = (np.minimum(rich, faithful) > 0) & (np.maximum(rich, faithful) < 255)
         assert np.abs(rich + faithful - 2 * middle)[inside].max() <= 2
+
+    @pytest.mark.parametrize(
+        ("options", "views"),
+        [((), 1), (("--fidelity", "1"), 4), (("--fidelity", "1", "--views", "2"), 2)],
+    )
+    def test_views(self, restore, shots, tmp_path, options, views):
+        words = (shots / "a.jpg", "-o", tmp_path / "out.png", "--json", *options)
+        [planned] = records(restore(*words, "--plan"))
+        [done] = records(restore(*words))
+        assert (planned["views"], done["views"]) == (views, views)
+
+    def test_there_are_eight_views(self, restore, shots, tmp_path):
+        outcome = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--views", "9")
+        assert outcome.code == 2
+        assert "9 is not in the range 1<=x<=8" in outcome.err
+
+    def test_the_relative_of_a_codec_is_named(self, restore, shots, tmp_path):
+        facts = ("--codec", "mpeg2", "--quality", "16")
+        words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan", *facts).out
+        assert "mpeg2 16, as jpeg, 56x40" in words
 
     def test_records(self, restore, shots, tmp_path):
         outcome = restore(shots, "-o", tmp_path / "out", "--json", "--tile", "128")

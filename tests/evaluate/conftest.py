@@ -34,7 +34,10 @@ class Blended:
 class Smoothing:
     """Restores by a mean of 3x3: fidelity 1 is the input, 0 the mean."""
 
-    def estimate(self, picture: Picture) -> Blended:
+    def views_at(self, fidelity: float) -> int:
+        return 2 if fidelity == 1 else 1
+
+    def estimate(self, picture: Picture, *, views: int) -> Blended:
         padded = np.pad(picture.pixels.astype(np.float64), ((1, 1), (1, 1), (0, 0)), mode="edge")
         height, width = picture.pixels.shape[:2]
         shifted = [

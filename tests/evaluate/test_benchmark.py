@@ -78,6 +78,16 @@ class TestRows:
         assert untouched.seconds is None
         assert smooth.seconds is not None
 
+    def test_what_takes_more_views_has_a_run_and_a_time_of_its_own(
+        self, folder: Path, restorer: Any
+    ) -> None:
+        contender = Dialed("it", restorer, (0.0, 1.0, 0.5))
+        plan = Plan(_pictures(folder)[:1], _tasks("jpeg-10"), [contender])
+        [trial] = trials(plan)
+        assert [list(made) for made in contender.restore(trial.degraded)] == [[0.0, 0.5], [1.0]]
+        one, other, faithful = (trial.seconds[Version("it", f)] for f in (0.0, 0.5, 1.0))
+        assert one == other != faithful
+
     def test_without_a_restorer(self, folder: Path) -> None:
         result = run(Plan(_pictures(folder), _tasks("jpeg-10")), load_metrics(["psnr"]))
         assert [row.version for row in result.rows] == [AS_COMPRESSED]
@@ -162,7 +172,7 @@ class TestOtherRestorers:
     def test_gray_stays_gray(self) -> None:
         picture = Picture(np.full((4, 4, 3), 9, np.uint8), gray=True)
         tinted = picture.pixels + np.array([0, 3, 6], np.uint8)
-        made = Undialed("tint", lambda p: p.with_pixels(tinted)).restore(picture)
+        made = next(Undialed("tint", lambda p: p.with_pixels(tinted)).restore(picture))
         assert (made[None].pixels == 12).all()
 
 

@@ -62,7 +62,7 @@ def _picture(scene, *, gray: bool = False) -> Picture:
 
 
 def _restored(text: str, picture: Picture) -> Picture:
-    return parse_restorer(text).restore(picture)[None]
+    return next(parse_restorer(text).restore(picture))[None]
 
 
 class TestWeights:
@@ -104,7 +104,7 @@ class TestWeights:
 
         network.register_forward_pre_hook(refuse)
         picture = Picture(np.tile(scene, (3, 3, 1)))
-        assert restorer.restore(picture)[None].pixels.shape == (288, 384, 3)
+        assert next(restorer.restore(picture))[None].pixels.shape == (288, 384, 3)
         assert sizes[:3] == [384, 384, 256]
         assert min(sizes) <= 192
 
@@ -116,7 +116,7 @@ class TestWeights:
 
         restorer.make._network.model.register_forward_pre_hook(refuse)
         with pytest.raises(DeviceError, match="restorer 'it' runs out of memory"):
-            restorer.restore(_picture(scene))
+            next(restorer.restore(_picture(scene)))
 
     def test_gray_networks_restore_gray(self, gray: Path, scene) -> None:
         made = _restored(f"dncnn={gray}", _picture(scene, gray=True)).pixels
@@ -196,7 +196,7 @@ class TestRefusedWeights:
 
         restorer.make._network.model.register_forward_pre_hook(refuse)
         with pytest.raises(CheckpointError, match="restorer 'it' failed on 128x96 pixels: no"):
-            restorer.restore(_picture(scene))
+            next(restorer.restore(_picture(scene)))
 
     def test_without_spandrel(self, compact: Path, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "spandrel", None)

@@ -71,6 +71,17 @@ def test_what_it_knows(router):
         assert not router.knows(codec)
 
 
+def test_whom_it_takes_for_whom():
+    options = {"latent_channels": 4, "width": 8, "levels": 1, "codecs": ["jpeg", "webp"]}
+    router = MoERouter(**options, relatives={"vvc": "webp"})
+    assert router.relative(CodecInfo(name="vvc")) == "webp"
+    assert not router.knows(CodecInfo(name="vvc", severity=0.5))  # a pack for it is welcome
+    assert router.relative(JPEG) is router.relative(BLIND) is None
+    for wrong in ({"jpeg": "webp"}, {"vvc": "hevc"}):
+        with pytest.raises(ValueError, match=r"relatives are of codecs .* got \w+ = \w+"):
+            MoERouter(**options, relatives=wrong)
+
+
 def test_looking_and_learning_to_look_are_the_degradation_encoders(router):
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     encoder = router.degradation_encoder

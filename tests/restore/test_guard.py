@@ -87,6 +87,15 @@ class TestWhatIsTold:
             assert told.severity == codec.severity
         assert told.sources["name"] == "estimate"
 
+    def test_a_relative_that_the_recipe_names_is_not_looked_for(self, build_model):
+        model = build_model()
+        model.router.relatives = {"jpeg2000": "webp"}
+        told = what_is_told(model, picture(codec=FOREIGN))
+        assert (told.name, told.severity) == ("webp", FOREIGN.severity)
+        assert told.sources["name"] == "recipe"
+        silent = what_is_told(model, picture(codec=CodecInfo(name="jpeg2000")))
+        assert (silent.name, silent.sources["severity"]) == ("webp", "estimate")
+
     def test_a_name_without_a_severity_keeps_the_name(self, build_model):
         told = what_is_told(build_model(), picture(codec=CodecInfo(name="webp")))
         assert told.name == "webp"
