@@ -60,7 +60,7 @@ class Restorer:
         strength: share of the model's changes to let through, in [0,1]; None chooses by how hard
             the picture was compressed.
         views: of how many positions, turned and mirrored, the faithful estimate is the mean, 1 to
-            8, each a run; None takes 4 at fidelity 1, from a model that has such an estimate.
+            8, each a run; None takes 8 at fidelity 1, from a model that has such an estimate.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
         fit: which packs fit the model, where that was asked before: its hash takes a moment.

@@ -54,7 +54,7 @@ VIEWS = tuple(
 such pictures were learned from. Mirrored ones come last: what predicts from above and from the left
 leaves other traces there."""
 
-VIEWS_WHERE_FAITHFUL = 4
+VIEWS_WHERE_FAITHFUL = len(VIEWS)
 """Taken where only the error counts, by measurement: see docs/experiments.md."""
 
 

@@ -57,6 +57,24 @@ def test_warm_512(benchmark, restorer, tmp_path) -> None:
     assert benchmark.stats.stats.median <= 1.5
 
 
+def test_the_faithful_end_against_the_default(benchmark, restorer, tmp_path) -> None:
+    picture = diffir.read(noisy_photo(tmp_path / "a.jpg", 512, 512))
+    faithful = diffir.load("moe-diffir-tiny", device="cpu", fidelity=1)
+    ratios = []
+
+    def once() -> None:
+        started = time.perf_counter()
+        restorer(picture)
+        between = time.perf_counter()
+        faithful(picture)
+        ratios.append((time.perf_counter() - between) / (between - started))
+
+    benchmark.pedantic(once, rounds=5, warmup_rounds=1)
+    ratio = float(np.median(ratios))
+    benchmark.extra_info["fidelity 1 over the default"] = round(ratio, 2)
+    assert ratio <= 8
+
+
 def test_whole_process_against_import_torch(benchmark, tmp_path) -> None:
     source = noisy_photo(tmp_path / "a.jpg", 512, 512)
     ours, torch = [], []

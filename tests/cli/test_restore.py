@@ -78,7 +78,7 @@ class TestWork:
 
     @pytest.mark.parametrize(
         ("options", "views"),
-        [((), 1), (("--fidelity", "1"), 4), (("--fidelity", "1", "--views", "2"), 2)],
+        [((), 1), (("--fidelity", "1"), 8), (("--fidelity", "1", "--views", "2"), 2)],
     )
     def test_views(self, restore, shots, tmp_path, options, views):
         words = (shots / "a.jpg", "-o", tmp_path / "out.png", "--json", *options)
