@@ -74,11 +74,11 @@ def _planned_consistency(picture: Picture, restorer: Restorer) -> dict[str, Any]
 
 def _judged(picture: Picture, treatment: Treatment) -> dict[str, Any]:
     """What the model was told and how, how much it may change, and with which pack."""
-    source = treatment.told.sources.get("name")
+    told, source = treatment.told, treatment.told.sources.get("name")
+    settled = source == "recipe" and told.severity == picture.codec.severity
     return {
-        "told": {"codec": treatment.told.name, "severity": _rounded(treatment.told.severity)},
-        "seen_in_pixels": source == "pixels"
-        or (treatment.told is not picture.codec and source != "recipe"),
+        "told": {"codec": told.name, "severity": _rounded(told.severity)},
+        "seen_in_pixels": source == "pixels" or not (told is picture.codec or settled),
         "strength": _rounded(treatment.strength),
         "prompts": None if treatment.card is None else treatment.card.name,
     }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diffir.contracts.codec import CodecInfo
 
 
-def check_relatives(relatives: Mapping[str, str], codecs: Sequence[str]) -> None:
+def _check_relatives(relatives: Mapping[str, str], codecs: Sequence[str]) -> None:
     """Of each codec that is not known, one that is.
 
     Raises:
@@ -79,7 +79,7 @@ class MoERouter(nn.Module):
     ) -> None:
         super().__init__()
         self.relatives = dict(relatives or {})
-        check_relatives(self.relatives, codecs)
+        _check_relatives(self.relatives, codecs)
         self.stem = nn.Conv2d(latent_channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(
             nn.Sequential(*(WindowBlock(width) for _ in range(blocks))) for _ in range(levels)

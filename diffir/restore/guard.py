@@ -97,8 +97,8 @@ def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
         return codec
     relative = getattr(router, "relative", lambda codec: None)(codec)
     if relative is not None and codec.severity is not None:
-        source: Source = codec.sources.get("severity", "bitstream")
-        facts: dict[str, Source] = {"name": "recipe", "severity": source}
+        facts: dict[str, Source] = {"name": "recipe"}
+        facts |= {name: source for name, source in codec.sources.items() if name == "severity"}
         return CodecInfo(relative, severity=codec.severity, sources=facts)
     parameter = next(model.parameters())
     crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)

@@ -60,7 +60,7 @@ class Restorer:
         strength: share of the model's changes to let through, in [0,1]; None chooses by how hard
             the picture was compressed.
         views: of how many positions, turned and mirrored, the faithful estimate is the mean, 1 to
-            8, each a run; None takes 8 at fidelity 1, from a model that has such an estimate.
+            8, each a run; None takes 8 at fidelity 1, in one step, of a model that has it apart.
         packs: prompt packs; each serves the pictures of its codecs, and changes no others.
         pack: one that serves every picture instead, whatever its codec.
         fit: which packs fit the model, where that was asked before: its hash takes a moment.
@@ -128,8 +128,8 @@ class Restorer:
         """How many views a picture restored at that fidelity takes."""
         if self.views is not None:
             return self.views
-        least_wrong = fidelity == 1 and hasattr(self.model.decoder, "decode_faithful")
-        return VIEWS_WHERE_FAITHFUL if least_wrong else 1
+        own = self.steps == 1 and hasattr(self.model.decoder, "decode_faithful")
+        return VIEWS_WHERE_FAITHFUL if fidelity == 1 and own else 1
 
     def estimate(self, picture: Picture, *, views: int | None = None) -> Estimates:
         """Restore once, for any setting of the dial.

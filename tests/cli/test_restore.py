@@ -96,6 +96,11 @@ class TestWork:
         facts = ("--codec", "mpeg2", "--quality", "16")
         words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan", *facts).out
         assert "mpeg2 16, as jpeg, 56x40" in words
+        planned = (shots / "a.jpg", "-o", tmp_path / "out.png", "--plan", "--json")
+        [told] = records(restore(*planned, *facts))
+        assert (told["told"]["codec"], told["seen_in_pixels"]) == ("jpeg", False)
+        [seen] = records(restore(*planned, *facts[:2]))  # how hard, only the pixels tell
+        assert (seen["told"]["codec"], seen["seen_in_pixels"]) == ("jpeg", True)
 
     def test_records(self, restore, shots, tmp_path):
         outcome = restore(shots, "-o", tmp_path / "out", "--json", "--tile", "128")

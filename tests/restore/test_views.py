@@ -64,6 +64,7 @@ class TestRestorer:
             VIEWS_WHERE_FAITHFUL,
         ]
         assert Restorer(build_model(), device=CPU, views=2).views_at(0) == 2
+        assert Restorer(build_model(), device=CPU, steps=3).views_at(1) == 1
 
     def test_a_model_without_a_faithful_estimate_of_its_own_runs_once(self, build_model):
         model = build_model()
