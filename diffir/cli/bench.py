@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from diffir.cli.bench_folder import BenchFolder, Texts
 from diffir.cli.inputs import expand, suffixes_of
 from diffir.host.manager import Host
+
+if TYPE_CHECKING:
+    from diffir.evaluate.contenders import Dialed
+    from diffir.evaluate.kept_pictures import KeptPictures
 
 NO_MODEL = "none"
 
@@ -85,10 +90,18 @@ def bench(
         Path | None,
         typer.Option("-o", "--out", help="A folder for reports, a sheet and plots."),
     ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep restored pictures in --out, as PNG. A run that was stopped goes on from "
+            "them.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not Markdown.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the levels and shifts drawn.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old reports.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace old results.")] = False,
 ) -> None:
     """Measure a model on clean pictures.
 
@@ -99,7 +112,7 @@ def bench(
     """
     from diffir.degradations.tasks import select_tasks
     from diffir.evaluate.benchmark import run
-    from diffir.evaluate.contenders import Contender, Dialed
+    from diffir.evaluate.contenders import Contender
     from diffir.evaluate.curves import curves_of, parse_sweeps
     from diffir.evaluate.fid import ENOUGH, FidScores, check_count
     from diffir.evaluate.metrics import load_metrics, split_metrics
@@ -108,26 +121,24 @@ def bench(
     from diffir.evaluate.report import FID_DOUBT, left_out, to_json, to_markdown
     from diffir.evaluate.trials import Plan
     from diffir.restore.device import choose_device
-    from diffir.restore.estimates import DEFAULT_FIDELITY
-    from diffir.restore.restorer import load
 
     host: Host = ctx.obj
     how = find_protocol(protocol)
     sweeps = parse_sweeps(curve or (), host)
     wanted, wants_fid = split_metrics(metrics.split(","))
+    kept = _kept(out, overwrite=overwrite) if keep else None
     place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
     pictures = _pictures(folder, sets, host)[:limit]
     used = str(choose_device(device))
     contenders: list[Contender] = []
     if model != NO_MODEL:
+        how_to_load = {"device": device, "consistent": consistent, "host": host}
         for packs in prompts or ("auto",):
-            ours = load(model, device=device, consistent=consistent, prompts=packs, host=host)
-            name = model if packs == "auto" else f"{model}, prompts {packs}"
-            contenders.append(Dialed(name, ours, fidelity or (DEFAULT_FIDELITY, 1.0)))
+            contenders.append(_dialed(model, packs, fidelity, **how_to_load))
     for text in restorer or ():
         contenders.append(parse_restorer(text, device=used, seconds=time_limit))
     names = [*(task or ()), *(name for sweep in sweeps for name in sweep.tasks)]
-    plan = Plan(pictures, select_tasks(host, names), contenders, how, seed)
+    plan = Plan(pictures, select_tasks(host, names), contenders, how, seed, kept)
     measures = load_metrics(wanted, device=used, gray=how.gray) if wanted else {}
     fid = FidScores(device=used) if wants_fid else None
     if fid and len(pictures) < ENOUGH:
@@ -150,6 +161,36 @@ def bench(
         typer.echo(f"error: {line}", err=True)
     if result.failures:
         raise typer.Exit(1)
+
+
+def _kept(out: Path | None, *, overwrite: bool) -> KeptPictures:
+    """Where restored pictures are kept."""
+    from diffir.evaluate.kept_pictures import KeptPictures
+
+    if out is None:
+        raise typer.BadParameter("--keep needs a folder to keep pictures in: -o FOLDER")
+    return KeptPictures(out / "restored", anew=overwrite)
+
+
+def _dialed(model: str, packs: str, fidelities: Sequence[float] | None, **how: Any) -> Dialed:
+    """The model with such prompts; `how` to load it as `diffir.load` has it."""
+    from diffir.evaluate.contenders import Dialed
+    from diffir.restore.estimates import DEFAULT_FIDELITY
+    from diffir.restore.prompt_packs import model_hash
+    from diffir.restore.restorer import load
+
+    restorer = load(model, prompts=packs, **how)
+    name = model if packs == "auto" else f"{model}, prompts {packs}"
+    cards = sorted(map(repr, restorer.packs))
+    about = [
+        model_hash(restorer.model),
+        restorer.consistent,
+        restorer.device,
+        restorer.dtype,
+        *cards,
+    ]
+    chosen = fidelities or (DEFAULT_FIDELITY, 1.0)
+    return Dialed(name, restorer, chosen, about="\n".join(map(str, about)))
 
 
 def _pictures(folder: Path, sets: Path | None, host: Host) -> list[Path]:

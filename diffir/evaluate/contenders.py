@@ -46,6 +46,11 @@ class Contender(Protocol):
         ...
 
     @property
+    def about(self) -> str:
+        """What it is, beyond its name: two that could make different pictures differ in it."""
+        ...
+
+    @property
     def fidelities(self) -> Sequence[float | None]:
         """The settings of its dial that are measured; (None,) without a dial."""
         ...
@@ -85,6 +90,7 @@ class Dialed:
     name: str
     restorer: Restorer
     fidelities: Sequence[float]
+    about: str = ""
 
     def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The restored picture at each fidelity."""
@@ -104,6 +110,7 @@ class Undialed:
     name: str
     make: Callable[[Picture], Picture]
     fidelities: Sequence[None] = (None,)
+    about: str = ""
 
     def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The one restored picture."""

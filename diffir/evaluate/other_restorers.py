@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from diffir.errors import DataError
@@ -30,7 +31,11 @@ def parse_restorer(text: str, *, device: str = "cpu", seconds: float = SECONDS) 
             hint='Such as fbcnn=fbcnn_color.pth, or mine="python mine.py {input} {output}".',
         )
     if "{" in spec:
-        return Undialed(name, CommandRestorer(name, spec, seconds))
+        return Undialed(name, CommandRestorer(name, spec, seconds), about=spec)
     from diffir.evaluate.spandrel_restorer import SpandrelRestorer
 
-    return Undialed(name, SpandrelRestorer(name, Path(spec).expanduser(), device=device))
+    path = Path(spec).expanduser()
+    network = SpandrelRestorer(name, path, device=device)
+    with path.open("rb") as file:
+        about = hashlib.file_digest(file, "sha256").hexdigest()
+    return Undialed(name, network, about=about)

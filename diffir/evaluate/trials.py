@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diffir.contracts.picture import Picture
     from diffir.evaluate import protocol as protocols
     from diffir.evaluate.contenders import Contender
+    from diffir.evaluate.kept_pictures import KeptPictures, Made
 
 
 class Task(Protocol):
@@ -49,7 +50,8 @@ class Plan:
     """What to run: every task on every picture.
 
     pictures: files of clean pictures, each once. contenders: none measures the degraded pictures
-    alone. protocol: how figures are taken. seed: of the levels and shifts drawn.
+    alone. protocol: how figures are taken. seed: of the levels and shifts drawn. kept: where
+    restored pictures are kept, and taken from if they are there; None keeps none.
 
     Raises:
         DataError: no picture, no task, or two tasks or two contenders of one name.
@@ -60,6 +62,7 @@ class Plan:
     contenders: Sequence[Contender] = ()
     protocol: protocols.Protocol = NATIVE_RGB
     seed: int = 0
+    kept: KeptPictures | None = None
 
     def __post_init__(self) -> None:
         if not self.pictures:
@@ -137,7 +140,8 @@ def trials(plan: Plan) -> Iterator[Trial]:
     Raises:
         PictureError: a file cannot be read.
         CodecError: a codec refused a picture.
-        DataError: a degradation changed the size.
+        DataError: a degradation changed the size, or what was kept is of something else.
+        OutputError: what is to be kept cannot be written.
     """
     protocol = plan.protocol
     left_out: set[tuple[str, str]] = set()
@@ -150,44 +154,43 @@ def trials(plan: Plan) -> Iterator[Trial]:
                 _check_size(degraded, source)
             trial = Trial(task.name, name, reference, protocol.view(degraded))
             asked = [one for one in plan.contenders if (task.name, one.name) not in left_out]
-            trial = _restored(trial, asked)
+            trial = _restored(trial, asked, plan.kept)
             left_out.update((task.name, name) for name in trial.failures)
             yield trial
 
 
-def _restored(trial: Trial, contenders: Sequence[Contender]) -> Trial:
+def _restored(trial: Trial, contenders: Sequence[Contender], kept: KeptPictures | None) -> Trial:
     restored: dict[Version, Picture] = {}
     seconds: dict[Version, float] = {}
     failures: dict[str, DiffirError] = {}
     for contender in contenders:
-        try:
-            made = list(_runs(trial.degraded, contender))
-        except DiffirError as error:
-            failures[contender.name] = error
-            continue
-        for pictures, took in made:
-            restored |= pictures
-            seconds |= dict.fromkeys(pictures, took)
+        what = trial.task, trial.name, trial.degraded, contender
+        made = None if kept is None else kept.find(*what)
+        if made is None:
+            try:
+                made = _made(trial.degraded, contender)
+            except DiffirError as error:
+                failures[contender.name] = error
+                continue
+            if kept is not None:
+                kept.keep(*what, made)
+        restored |= {version: picture for version, (picture, _) in made.items()}
+        seconds |= {version: took for version, (_, took) in made.items()}
     return replace(trial, restored=restored, seconds=seconds, failures=failures)
 
 
-def _runs(
-    degraded: Picture, contender: Contender
-) -> Iterator[tuple[dict[Version, Picture], float]]:
-    """What each run of a contender made, in 8 bits, and how many seconds it took."""
+def _made(degraded: Picture, contender: Contender) -> dict[Version, Made]:
+    """What a contender makes, in 8 bits, and how many seconds the run took that it came of."""
+    made: dict[Version, Made] = {}
     start = time.perf_counter()
-    for made in contender.restore(degraded):
+    for pictures in contender.restore(degraded):
         took = time.perf_counter() - start
-        for picture in made.values():
+        for fidelity, picture in pictures.items():
             _check_size(picture, degraded)
-        yield (
-            {
-                Version(contender.name, fidelity): picture.with_pixels(as_8bit(picture.pixels))
-                for fidelity, picture in made.items()
-            },
-            took,
-        )
+            inside = picture.with_pixels(as_8bit(picture.pixels))
+            made[Version(contender.name, fidelity)] = inside, took
         start = time.perf_counter()
+    return made
 
 
 def _check_size(picture: Picture, expected: Picture) -> None:

@@ -59,6 +59,31 @@ def test_reports_in_a_folder(diffir, folder, tmp_path):
     assert diffir(*words, "--overwrite").code == 0
 
 
+def test_restored_pictures_are_kept(diffir, folder, tmp_path):
+    words = ("bench", folder, "--prompts", "none", "--metrics", "psnr", "--task", "jpeg-10")
+    outcome = diffir(*words, "--limit", "1", "--keep", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    kept = tmp_path / "out" / "restored" / "jpeg-10"
+    names = sorted(path.name for path in kept.iterdir())
+    assert names == [f"moe-diffir-tiny, prompts none, fidelity {f}" for f in ("0.05", "1")]
+    (tmp_path / "out" / "report.md").unlink()
+    (tmp_path / "out" / "report.json").unlink()
+    (tmp_path / "out" / "report.html").unlink()
+    (tmp_path / "out" / "sheet.png").unlink()
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.png")}
+    more = (*words, "--keep", "--out", tmp_path / "out", "--json")
+    report = json.loads(diffir(*more).out)
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert len(list(kept.rglob("*.png"))) == 2 * len(before) == 4
+    assert len(report["rows"][1]["per_picture"]["psnr"]) == 2
+
+
+def test_to_keep_pictures_takes_a_folder(diffir, folder):
+    outcome = diffir("bench", folder, *PLAIN, "--task", "jpeg-10", "--keep")
+    assert outcome.code == 2
+    assert "--keep needs a folder to keep pictures in: -o FOLDER" in outcome.err
+
+
 def test_an_output_that_cannot_be_is_told_before_any_work(diffir, folder, tmp_path):
     taken = tmp_path / "notes.md"
     taken.write_text("mine")

@@ -1,0 +1,128 @@
+"""What restorers made, kept in a folder: to look at, and for a run that was stopped to go on from.
+
+    restored/jpeg-10/moe-diffir-tiny, fidelity 1/bikes.png
+
+Each file says in itself of what, and by whom, it was made, and in how many seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+import diffir
+from diffir.errors import DataError
+from diffir.evaluate.contenders import Version
+from diffir.evaluate.protocol_pixels import as_8bit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from diffir.contracts.picture import Picture
+    from diffir.evaluate.contenders import Contender
+
+MADE_BY = "diffir:made-by"
+SECONDS = "diffir:seconds"
+COMPRESSION = 1
+"""Of zlib's nine: the largest files, and a tenth of the time."""
+
+Made = tuple["Picture", float]
+"""A restored picture of 8 bits, and the seconds of the run that it came of."""
+
+
+class KeptPictures:
+    """Restored pictures in a folder.
+
+    Args:
+        folder: made where it is not there.
+        anew: replace what is there, and take nothing from it.
+    """
+
+    def __init__(self, folder: Path, *, anew: bool = False) -> None:
+        self._folder = folder
+        self._anew = anew
+
+    def find(
+        self, task: str, name: str, degraded: Picture, contender: Contender
+    ) -> Mapping[Version, Made] | None:
+        """What a contender made of a picture before, where all of it is there.
+
+        Raises:
+            DataError: a file there is of something else.
+        """
+        if self._anew:
+            return None
+        found = {
+            version: self._read(self._path(task, name, version), degraded, contender)
+            for version in _versions(contender)
+        }
+        made = {version: one for version, one in found.items() if one is not None}
+        return made if len(made) == len(found) else None
+
+    def keep(
+        self,
+        task: str,
+        name: str,
+        degraded: Picture,
+        contender: Contender,
+        made: Mapping[Version, Made],
+    ) -> None:
+        """Write what a contender made of a picture.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from diffir.pictures.atomic_file import write_atomically
+
+        for version, (picture, seconds) in made.items():
+            told = PngInfo()
+            told.add_text(MADE_BY, _made_by(contender, degraded))
+            told.add_text(SECONDS, repr(seconds))
+            file = BytesIO()
+            image = Image.fromarray(as_8bit(picture.pixels))
+            image.save(file, "PNG", pnginfo=told, compress_level=COMPRESSION)
+            write_atomically(self._path(task, name, version), file.getvalue(), overwrite=True)
+
+    def _path(self, task: str, name: str, version: Version) -> Path:
+        file = name if name.lower().endswith(".png") else f"{name}.png"
+        return self._folder / _as_name(task) / _as_name(version.label) / file
+
+    def _read(self, path: Path, degraded: Picture, contender: Contender) -> Made | None:
+        try:
+            with Image.open(path, formats=("PNG",)) as image:
+                image.load()
+                told = getattr(image, "text", {})
+                if told.get(MADE_BY) == _made_by(contender, degraded):
+                    return degraded.with_pixels(np.asarray(image)), float(told[SECONDS])
+            reason = "made otherwise: of another picture, by other weights or options"
+        except FileNotFoundError:
+            return None
+        except (OSError, SyntaxError, ValueError, KeyError) as error:
+            reason = f"not a picture that was kept: {error}"
+        raise DataError(
+            f"{path} is {reason}",
+            hint="Use another folder for -o, or make all anew: --overwrite.",
+        )
+
+
+def _versions(contender: Contender) -> list[Version]:
+    return [Version(contender.name, fidelity) for fidelity in contender.fidelities]
+
+
+def _made_by(contender: Contender, degraded: Picture) -> str:
+    """Equal where the same would be made again."""
+    digest = hashlib.sha256(degraded.pixels.tobytes())
+    digest.update(f"{diffir.__version__}\n{contender.about}\n{degraded.codec!r}".encode())
+    return digest.hexdigest()
+
+
+def _as_name(text: str) -> str:
+    """A text as one part of a path, on any system; two texts are two names."""
+    return quote(text, safe=" ,+=", errors="surrogateescape")

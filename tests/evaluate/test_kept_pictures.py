@@ -1,0 +1,142 @@
+"""Restored pictures that are kept, and runs that go on from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffir.degradations.tasks import find_task
+from diffir.errors import CodecError, DataError
+from diffir.evaluate.benchmark import run
+from diffir.evaluate.contenders import Undialed, Version
+from diffir.evaluate.kept_pictures import KeptPictures, _as_name
+from diffir.evaluate.metrics import load_metrics
+from diffir.evaluate.trials import Plan
+from diffir.host.manager import default_host
+from diffir.pictures.reading import read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffir.contracts.picture import Picture
+
+
+class Darkening:
+    """Counts how often it is asked, and gives up at the picture that it is told to."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.asked = 0
+        self._fails_at = fails_at
+
+    def __call__(self, picture: Picture) -> Picture:
+        self.asked += 1
+        if self.asked == self._fails_at:
+            raise KeyboardInterrupt
+        return picture.with_pixels(picture.pixels // 2)
+
+
+def _plan(folder: Path, kept: KeptPictures | None, make: Darkening, about: str = "half") -> Plan:
+    tasks = [find_task(default_host(), name) for name in ("jpeg-10", "webp-5")]
+    contenders = [Undialed("dark: er", make, about=about)]
+    return Plan(sorted(folder.glob("*.png")), tasks, contenders, kept=kept)
+
+
+PSNR = ["psnr"]
+
+
+def test_a_run_that_was_stopped_goes_on(folder: Path, tmp_path: Path) -> None:
+    kept = KeptPictures(tmp_path / "kept")
+    with pytest.raises(KeyboardInterrupt):
+        run(_plan(folder, kept, Darkening(fails_at=3)), load_metrics(PSNR))
+    again = Darkening()
+    result = run(_plan(folder, kept, again), load_metrics(PSNR))
+    assert again.asked == 2
+    whole = run(_plan(folder, None, Darkening()), load_metrics(PSNR))
+    assert [row.scores for row in result.rows] == [row.scores for row in whole.rows]
+    third = Darkening()
+    times = [row.seconds for row in run(_plan(folder, kept, third), load_metrics(PSNR)).rows]
+    assert third.asked == 0
+    assert times == [row.seconds for row in result.rows]
+
+
+def test_what_is_kept_can_be_looked_at(folder: Path, tmp_path: Path) -> None:
+    run(_plan(folder, KeptPictures(tmp_path / "kept"), Darkening()), load_metrics(PSNR))
+    files = sorted(path.relative_to(tmp_path / "kept").parts for path in tmp_path.rglob("*.png"))
+    assert ("jpeg-10", "dark%3A er", "a.png") in files
+    assert len(files) == 4
+    jpeg = default_host().codec("jpeg")
+    degraded = jpeg.decode(jpeg.encode(read(folder / "a.png").pixels, 10))
+    shown = read(tmp_path / "kept" / "jpeg-10" / "dark%3A er" / "a.png")
+    assert np.array_equal(shown.pixels, degraded // 2)
+
+
+def test_another_restorer_of_that_name_is_told(folder: Path, tmp_path: Path) -> None:
+    kept = KeptPictures(tmp_path / "kept")
+    run(_plan(folder, kept, Darkening()), load_metrics(PSNR))
+    with pytest.raises(DataError, match=r"a.png is made otherwise: of another picture") as caught:
+        run(_plan(folder, kept, Darkening(), about="third"), load_metrics(PSNR))
+    assert "--overwrite" in (caught.value.hint or "")
+
+
+def test_another_picture_of_that_name_is_told(folder: Path, tmp_path: Path) -> None:
+    kept = KeptPictures(tmp_path / "kept")
+    run(_plan(folder, kept, Darkening()), load_metrics(PSNR))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.png").write_bytes((folder / "b.png").read_bytes())
+    with pytest.raises(DataError, match=r"a.png is made otherwise"):
+        run(_plan(other, kept, Darkening()), load_metrics(PSNR))
+
+
+def test_all_anew(folder: Path, tmp_path: Path) -> None:
+    run(_plan(folder, KeptPictures(tmp_path / "kept"), Darkening()), load_metrics(PSNR))
+    make = Darkening()
+    anew = KeptPictures(tmp_path / "kept", anew=True)
+    run(_plan(folder, anew, make, about="third"), load_metrics(PSNR))
+    assert make.asked == 4
+    run(_plan(folder, KeptPictures(tmp_path / "kept"), make, about="third"), load_metrics(PSNR))
+    assert make.asked == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_a_file_that_is_something_else(folder: Path, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "kept" / "jpeg-10" / "dark%3A er" / "a.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a.png is not a picture that was kept"):
+        run(_plan(folder, KeptPictures(tmp_path / "kept"), Darkening()), load_metrics(PSNR))
+    assert path.read_bytes() == content
+
+
+def test_a_picture_of_yours_is_not_taken(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "jpeg-10" / "dark%3A er" / "a.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes((folder / "a.png").read_bytes())
+    with pytest.raises(DataError, match=r"a.png is made otherwise"):
+        run(_plan(folder, KeptPictures(tmp_path / "kept"), Darkening()), load_metrics(PSNR))
+
+
+def test_a_restorer_that_failed_is_asked_again(folder: Path, tmp_path: Path) -> None:
+    def fussy(picture: Picture) -> Picture:
+        raise CodecError("not today", hint=None)
+
+    kept = KeptPictures(tmp_path / "kept")
+    plan = _plan(folder, kept, Darkening())
+    failed = run(
+        replace(plan, contenders=[Undialed("dark: er", fussy, about="half")]), load_metrics(PSNR)
+    )
+    assert len(failed.failures) == 2
+    assert not run(plan, load_metrics(PSNR)).failures
+
+
+@given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40))
+def test_labels_are_names_on_every_system(one: str, other: str) -> None:
+    labels = [Version(text).label for text in (one, other)]
+    names = [_as_name(label) for label in labels]
+    assert (names[0] == names[1]) == (labels[0] == labels[1])
+    assert not set("".join(names)) & set('/\\:*?"<>|\0')
