@@ -11,6 +11,7 @@ file nor user says what that is, the degradation encoder can be asked first.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -97,7 +98,8 @@ class MoERouter(nn.Module):
 
     def route(self, latent: Tensor, codecs: Sequence[CodecInfo]) -> Routing:
         """See `diffir.contracts.interfaces.PromptRouter.route`."""
-        told = None if self.prior is None else self.prior(codecs)  # (B,D)
+        known = [self._as_relative(codec) for codec in codecs]
+        told = None if self.prior is None else self.prior(known)  # (B,D)
         x = self.stem(latent)
         prompts, shares, seen = [], [], []
         for level, (block, norm, pool) in enumerate(
@@ -121,6 +123,10 @@ class MoERouter(nn.Module):
     def relative(self, codec: CodecInfo) -> str | None:
         """The codec that pictures of an unknown one are restored as, where that is settled."""
         return self.relatives.get(codec.name or "")
+
+    def _as_relative(self, codec: CodecInfo) -> CodecInfo:
+        """A pack for a codec with a relative begins where the base stands: as that one."""
+        return replace(codec, name=self.relative(codec) or codec.name)
 
     def identify(self, image: Tensor) -> CodecInfo:
         """What pressed one picture: see `DegradationEncoder.identify`."""

@@ -82,6 +82,18 @@ def test_whom_it_takes_for_whom():
             MoERouter(**options, relatives=wrong)
 
 
+def test_a_codec_with_a_relative_is_routed_as_that_one():
+    options = {"latent_channels": 4, "width": 8, "levels": 1, "codecs": ["jpeg", "webp"]}
+    router = MoERouter(**options, relatives={"vvc": "webp"}).eval()
+    latent = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    vvc, webp, av1 = (
+        router.route(latent, [CodecInfo(name=name, severity=0.5)]).degradation
+        for name in ("vvc", "webp", "av1")
+    )
+    assert torch.equal(vvc, webp)
+    assert not torch.equal(av1, webp)
+
+
 def test_looking_and_learning_to_look_are_the_degradation_encoders(router):
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     encoder = router.degradation_encoder

@@ -18,6 +18,7 @@ from diffir.moe.prompts import PromptPool
 from diffir.recipes.recipe import parse_recipe
 from diffir.restore import pack_store
 from diffir.restore.assemble import assemble
+from diffir.restore.guard import what_is_told
 from diffir.restore.pack_choice import PackChoice
 from diffir.restore.pack_file import check_mergeable, load_packs, read_cards, save_packs
 from diffir.restore.prompt_packs import (
@@ -302,6 +303,18 @@ class TestRestoring:
         restored(restorer, JPEG2000)
         assert [made] == list(restorer._extended.values())
         assert {p.dtype for p in made.parameters()} == {dtype}
+
+    def test_a_pack_for_a_codec_with_a_relative_begins_where_the_base_stands(self, build_model):
+        model = build_model()
+        model.router.relatives = {"jpeg2000": "webp"}
+        extended = with_new_experts(model, 2).eval()
+        image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        told = what_is_told(model, picture(JPEG2000))
+        assert told.name == "webp"
+        with torch.inference_mode():
+            alone, begun = model.eval()(image, [told])[0], extended(image, [JPEG2000])[0]
+        assert torch.equal(begun.rich, alone.rich)
+        assert torch.equal(begun.faithful, alone.faithful)
 
     def test_a_pack_for_a_codec_that_the_base_knows(self, build_model, base):
         network, pack = build_model(), make_pack(base, codecs=("jpeg", "webp"))
