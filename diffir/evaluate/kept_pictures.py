@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import diffir
 from diffir.errors import DataError
@@ -96,15 +96,14 @@ class KeptPictures:
 
     def _read(self, path: Path, degraded: Picture, contender: Contender) -> Made | None:
         try:
-            with Image.open(path, formats=("PNG",)) as image:
-                image.load()
-                told = getattr(image, "text", {})
-                if told.get(MADE_BY) == _made_by(contender, degraded):
-                    return degraded.with_pixels(np.asarray(image)), float(told[SECONDS])
+            with PngImageFile(path) as image:  # `Image.open` refuses large ones
+                if image.info.get(MADE_BY) == _made_by(contender, degraded):
+                    return degraded.with_pixels(np.array(image)), float(image.info[SECONDS])
             reason = "made otherwise: of another picture, by other weights or options"
         except FileNotFoundError:
             return None
-        except (OSError, SyntaxError, ValueError, KeyError) as error:
+        # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error and more.
+        except Exception as error:
             reason = f"not a picture that was kept: {error}"
         raise DataError(
             f"{path} is {reason}",

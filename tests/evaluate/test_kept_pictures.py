@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from diffir.degradations.tasks import find_task
 from diffir.errors import CodecError, DataError
@@ -62,6 +63,23 @@ def test_a_run_that_was_stopped_goes_on(folder: Path, tmp_path: Path) -> None:
     times = [row.seconds for row in run(_plan(folder, kept, third), load_metrics(PSNR)).rows]
     assert third.asked == 0
     assert times == [row.seconds for row in result.rows]
+
+
+def test_large_pictures_are_found_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptPictures(tmp_path / "kept")
+    plan = _plan(folder, kept, Darkening())
+    degraded = plan.tasks[0].degrade(read(folder / "a.png"), np.random.default_rng(0))
+    [contender] = plan.contenders
+    what = "jpeg-10", "a.png", degraded, contender
+    kept.keep(*what, {Version("dark: er"): (degraded, 1.5)})
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    found = kept.find(*what)
+    assert found is not None
+    picture, seconds = found[Version("dark: er")]
+    assert np.array_equal(picture.pixels, degraded.pixels)
+    assert seconds == 1.5
 
 
 def test_what_is_kept_can_be_looked_at(folder: Path, tmp_path: Path) -> None:
