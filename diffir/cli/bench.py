@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from diffir.cli.bench_folder import BenchFolder, Texts
-from diffir.cli.inputs import expand, suffixes_of
+from diffir.cli.bench_folder import RESTORED, BenchFolder, Texts, is_ours
+from diffir.cli.inputs import Item, expand, suffixes_of
 from diffir.host.manager import Host
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def bench(
     wanted, wants_fid = split_metrics(metrics.split(","))
     kept = _kept(out, overwrite=overwrite) if keep else None
     place = out and BenchFolder(out, plots=wanted if sweeps else (), overwrite=overwrite)
-    pictures = _pictures(folder, sets, host)[:limit]
+    pictures = _pictures(folder, sets, out, host)[:limit]
     used = str(choose_device(device))
     contenders: list[Contender] = []
     if model != NO_MODEL:
@@ -169,40 +170,42 @@ def _kept(out: Path | None, *, overwrite: bool) -> KeptPictures:
 
     if out is None:
         raise typer.BadParameter("--keep needs a folder to keep pictures in: -o FOLDER")
-    return KeptPictures(out / "restored", anew=overwrite)
+    return KeptPictures(out / RESTORED, overwrite=overwrite)
 
 
 def _dialed(model: str, packs: str, fidelities: Sequence[float] | None, **how: Any) -> Dialed:
     """The model with such prompts; `how` to load it as `diffir.load` has it."""
     from diffir.evaluate.contenders import Dialed
+    from diffir.restore.checkpoint import find_weights
     from diffir.restore.estimates import DEFAULT_FIDELITY
-    from diffir.restore.prompt_packs import model_hash
     from diffir.restore.restorer import load
 
     restorer = load(model, prompts=packs, **how)
+    with find_weights(model, how["host"]).open("rb") as file:  # its recipe is in it
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
     name = model if packs == "auto" else f"{model}, prompts {packs}"
     cards = sorted(map(repr, restorer.packs))
-    about = [
-        model_hash(restorer.model),
-        restorer.consistent,
-        restorer.device,
-        restorer.dtype,
-        *cards,
-    ]
-    chosen = fidelities or (DEFAULT_FIDELITY, 1.0)
-    return Dialed(name, restorer, chosen, about="\n".join(map(str, about)))
+    about = (weights, restorer.consistent, restorer.device, restorer.dtype, *cards)
+    return Dialed(name, restorer, fidelities or (DEFAULT_FIDELITY, 1.0), "\n".join(map(str, about)))
 
 
-def _pictures(folder: Path, sets: Path | None, host: Host) -> list[Path]:
-    """The files of a folder, or of the standard set of that name where there is no such folder."""
+def _pictures(folder: Path, sets: Path | None, out: Path | None, host: Host) -> list[Path]:
+    """The files of a folder, or of the standard set of that name where there is no such folder.
+
+    What an earlier run has left in `out` is no clean picture, wherever that lies.
+    """
     from diffir.evaluate.standard_sets import find_set, is_standard
 
     suffixes = suffixes_of(host)
     if folder.exists() or not is_standard(str(folder)):
-        return [item.path for item in expand([str(folder)], suffixes=suffixes)]
+        return _paths(expand([str(folder)], suffixes=suffixes), out)
     standard, place = find_set(str(folder), sets)
-    pictures = [item.path for item in expand([str(place)], suffixes=suffixes)]
+    pictures = _paths(expand([str(place)], suffixes=suffixes), out)
     doubts = standard.doubts(len(pictures))
     if doubts is not None:
         typer.echo(f"warning: {doubts} ({place})", err=True)
     return pictures
+
+
+def _paths(items: Sequence[Item], out: Path | None) -> list[Path]:
+    return [item.path for item in items if out is None or not is_ours(item, out)]

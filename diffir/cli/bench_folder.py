@@ -9,6 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffir.cli.inputs import Item, is_result
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -23,6 +25,18 @@ MOST_STRIPS = 12
 """A sheet with more rows than that is not looked at."""
 
 REPORTS = ("report.md", "report.json", "report.html", "sheet.png")
+
+
+RESTORED = "restored"
+"""The folder in it for pictures that are kept."""
+
+
+def is_ours(item: Item, out: Path) -> bool:
+    """Whether a file was found where earlier runs left theirs, below a folder that was named."""
+    if is_result(item, out) or is_result(item, out / RESTORED):
+        return True
+    drawn = item.path.name == "sheet.png" or item.path.match(_plot_name("*"))
+    return drawn and item.path.parent.resolve() == out.resolve()
 
 
 @dataclass(frozen=True)

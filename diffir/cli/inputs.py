@@ -79,6 +79,13 @@ def expand_each(
     return tuple(items.values()), errors
 
 
+def is_result(item: Item, output: Path) -> bool:
+    """Whether a file was found in the output folder, below a folder that was named."""
+    folder = item.path.absolute().parents[len(item.relative.parts) - 1].resolve()
+    own, place = item.path.parent.resolve(), output.resolve()
+    return place != folder and place.is_relative_to(folder) and own.is_relative_to(place)
+
+
 def suffixes_of(host: Host) -> frozenset[str]:
     """The suffixes of pictures and of all codecs, those of plugins included."""
     known = set(PICTURE_SUFFIXES)

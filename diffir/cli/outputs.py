@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffir.cli.inputs import PICTURE_SUFFIXES, Item
+from diffir.cli.inputs import PICTURE_SUFFIXES, Item, is_result
 from diffir.errors import OutputError
 
 
@@ -46,8 +46,7 @@ def plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]
 
 
 def _plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...]:
-    place = output.resolve()
-    found, items = items, [item for item in items if not _is_result(item, place)]
+    found, items = items, [item for item in items if not is_result(item, output)]
     if found and not items:
         raise OutputError(
             f"all that was found lies in the output folder {output}",
@@ -81,13 +80,6 @@ def _plan(items: Sequence[Item], output: Path, *, suffix: str) -> tuple[Job, ...
             )
         jobs[resolved] = Job(item, target)
     return tuple(jobs.values())
-
-
-def _is_result(item: Item, place: Path) -> bool:
-    """Whether it was found in the output folder, below a folder that was named."""
-    folder = item.path.absolute().parents[len(item.relative.parts) - 1].resolve()
-    own = item.path.parent.resolve()
-    return place != folder and place.is_relative_to(folder) and own.is_relative_to(place)
 
 
 def _dotted(suffix: str) -> str:

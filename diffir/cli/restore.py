@@ -46,7 +46,7 @@ def restore(
             min=1,
             max=8,
             help="Runs, of the picture turned and mirrored, whose mean is the faithful estimate; "
-            "by default 8 at fidelity 1, else 1.",
+            "by default 8 at fidelity 1 in one step, else 1.",
         ),
     ] = None,
     strength: Annotated[

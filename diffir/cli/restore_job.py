@@ -77,7 +77,11 @@ def _judged(picture: Picture, treatment: Treatment) -> dict[str, Any]:
     told, source = treatment.told, treatment.told.sources.get("name")
     settled = source == "recipe" and told.severity == picture.codec.severity
     return {
-        "told": {"codec": told.name, "severity": _rounded(told.severity)},
+        "told": {
+            "codec": told.name,
+            "severity": _rounded(told.severity),
+            "sources": {fact: told.sources.get(fact) for fact in ("name", "severity")},
+        },
         "seen_in_pixels": source == "pixels" or not (told is picture.codec or settled),
         "strength": _rounded(treatment.strength),
         "prompts": None if treatment.card is None else treatment.card.name,
@@ -154,11 +158,13 @@ def _described(record: dict[str, Any]) -> str:
     read = f"{record['codec'] or 'unknown codec'}{quality}"
     if record["sources"].get("name") == "pixels":
         return f"pixels of a {read}"
-    told = record["told"]
+    told, sources = record["told"], record["told"]["sources"]
     if not record["seen_in_pixels"]:
         return read if told["codec"] == record["codec"] else f"{read}, as {told['codec']}"
     from diffir.restore.guard import GUESS_LEFT_ALONE
 
-    if told["severity"] <= GUESS_LEFT_ALONE:
+    guessed = sources["severity"] in (None, "estimate")
+    if guessed and told["severity"] <= GUESS_LEFT_ALONE:
         return f"{read} without a trace of one"
-    return f"{read} that looks like {told['codec']} of severity {told['severity']:g}"
+    like = "restored as" if sources["name"] == "recipe" else "that looks like"
+    return f"{read} {like} {told['codec']} of severity {told['severity']:g}"

@@ -103,8 +103,9 @@ def run(
         progress: show a bar on the standard error stream.
 
     Raises:
-        DataError: pictures too small for a metric, told before any is degraded; or a task that
-            changed their size.
+        DataError: pictures too small for a metric, told before any is degraded; a task that
+            changed their size; or what was kept is of something else.
+        OutputError: what is to be kept cannot be written.
         PictureError: a file cannot be read.
         CodecError: a codec refused a picture.
     """

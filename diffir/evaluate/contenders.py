@@ -31,7 +31,7 @@ class Version:
 
     @property
     def _dial(self) -> str:
-        return f"fidelity {self.fidelity:g}"
+        return f"fidelity {str(self.fidelity).removesuffix('.0')}"
 
 
 AS_COMPRESSED = Version()
@@ -90,7 +90,7 @@ class Dialed:
     name: str
     restorer: Restorer
     fidelities: Sequence[float]
-    about: str = ""
+    about: str
 
     def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The restored picture at each fidelity."""
@@ -109,8 +109,8 @@ class Undialed:
 
     name: str
     make: Callable[[Picture], Picture]
+    about: str
     fidelities: Sequence[None] = (None,)
-    about: str = ""
 
     def restore(self, picture: Picture) -> Iterator[Mapping[float | None, Picture]]:
         """The one restored picture."""

@@ -31,11 +31,11 @@ def parse_restorer(text: str, *, device: str = "cpu", seconds: float = SECONDS) 
             hint='Such as fbcnn=fbcnn_color.pth, or mine="python mine.py {input} {output}".',
         )
     if "{" in spec:
-        return Undialed(name, CommandRestorer(name, spec, seconds), about=spec)
+        return Undialed(name, CommandRestorer(name, spec, seconds), spec)
     from diffir.evaluate.spandrel_restorer import SpandrelRestorer
 
     path = Path(spec).expanduser()
     network = SpandrelRestorer(name, path, device=device)
     with path.open("rb") as file:
-        about = hashlib.file_digest(file, "sha256").hexdigest()
-    return Undialed(name, network, about=about)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Undialed(name, network, f"{digest} {device}")

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from diffir.contracts.codec import CodecInfo
 
 
+SEVERITY_UNTOLD = 0.5
+"""What counts as the severity of a codec that came later, where nothing tells it."""
+
+
 class DegradationPrior(nn.Module):
     """Degradation embedding for the gate.
 
@@ -67,8 +71,8 @@ class TransferredPrior(nn.Module):
         self.shift = nn.Parameter(torch.zeros(2, width))  # of every severity, and per unit of it
 
     def forward(self, codecs: Sequence[CodecInfo]) -> Tensor:
-        """As `DegradationPrior.forward`; a severity that is not known counts as one half."""
-        told = [0.5 if codec.severity is None else codec.severity for codec in codecs]
+        """As `DegradationPrior.forward`; see `SEVERITY_UNTOLD`."""
+        told = [SEVERITY_UNTOLD if codec.severity is None else codec.severity for codec in codecs]
         severity = self.shift.new_tensor(told)[:, None]
         embedding: Tensor = self.base(codecs)
         return embedding + self.shift[0] + severity * self.shift[1]

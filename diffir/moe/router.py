@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from diffir.contracts.interfaces import Routing
 from diffir.moe.degradation_encoder import DegradationEncoder
-from diffir.moe.degradation_prior import DegradationPrior
+from diffir.moe.degradation_prior import SEVERITY_UNTOLD, DegradationPrior
 from diffir.moe.simpler_prompts import token_prompts
 from diffir.moe.windows import WindowBlock
 
@@ -125,8 +125,15 @@ class MoERouter(nn.Module):
         return self.relatives.get(codec.name or "")
 
     def _as_relative(self, codec: CodecInfo) -> CodecInfo:
-        """A pack for a codec with a relative begins where the base stands: as that one."""
-        return replace(codec, name=self.relative(codec) or codec.name)
+        """A pack for a codec with a relative begins where the base stands: as that one.
+
+        Of pairs that tell no severity it learns at the middle, as its embedding does.
+        """
+        relative = self.relative(codec)
+        if relative is None:
+            return codec
+        severity = SEVERITY_UNTOLD if codec.severity is None else codec.severity
+        return replace(codec, name=relative, severity=severity)
 
     def identify(self, image: Tensor) -> CodecInfo:
         """What pressed one picture: see `DegradationEncoder.identify`."""

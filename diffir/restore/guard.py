@@ -97,8 +97,7 @@ def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
         return codec
     relative = getattr(router, "relative", lambda codec: None)(codec)
     if relative is not None and codec.severity is not None:
-        facts: dict[str, Source] = {"name": "recipe"}
-        facts |= {name: source for name, source in codec.sources.items() if name == "severity"}
+        facts: dict[str, Source] = {"name": "recipe", **_severity_of(codec)}
         return CodecInfo(relative, severity=codec.severity, sources=facts)
     parameter = next(model.parameters())
     crops = crops_to_look_at(picture, LOOK_MULTIPLE).to(parameter.device, parameter.dtype)
@@ -108,4 +107,11 @@ def what_is_told(model: torch.nn.Module, picture: Picture) -> CodecInfo:
         return replace(codec, severity=seen.severity, sources=sources)
     if relative is not None:
         return replace(seen, name=relative, sources={**seen.sources, "name": "recipe"})
-    return seen if codec.severity is None else replace(seen, severity=codec.severity)
+    if codec.severity is None:
+        return seen
+    return replace(seen, severity=codec.severity, sources={**seen.sources, **_severity_of(codec)})
+
+
+def _severity_of(codec: CodecInfo) -> dict[str, Source]:
+    """Where a codec's severity came from."""
+    return {name: source for name, source in codec.sources.items() if name == "severity"}

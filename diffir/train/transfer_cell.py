@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Way = Literal["prompts", "full", "scratch"]
 WAYS: tuple[Way, ...] = get_args(Way)
-FORMAT = 4
+FORMAT = 5
 """Of a record. It grows when what prompts are, or how they learn, becomes another thing."""
 
 

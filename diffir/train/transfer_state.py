@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-FORMAT = "diffir-transfer-3"
+FORMAT = "diffir-transfer-4"
 
 
 @dataclass

@@ -61,21 +61,41 @@ def test_reports_in_a_folder(diffir, folder, tmp_path):
 
 def test_restored_pictures_are_kept(diffir, folder, tmp_path):
     words = ("bench", folder, "--prompts", "none", "--metrics", "psnr", "--task", "jpeg-10")
-    outcome = diffir(*words, "--limit", "1", "--keep", "--out", tmp_path / "out")
+    words = (*words, "--keep", "--out", tmp_path / "out", "--json")
+    outcome = diffir(*words, "--limit", "1")
     assert outcome.code == 0, outcome.err
     kept = tmp_path / "out" / "restored" / "jpeg-10"
     names = sorted(path.name for path in kept.iterdir())
     assert names == [f"moe-diffir-tiny, prompts none, fidelity {f}" for f in ("0.05", "1")]
-    (tmp_path / "out" / "report.md").unlink()
-    (tmp_path / "out" / "report.json").unlink()
-    (tmp_path / "out" / "report.html").unlink()
-    (tmp_path / "out" / "sheet.png").unlink()
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.png")}
-    more = (*words, "--keep", "--out", tmp_path / "out", "--json")
-    report = json.loads(diffir(*more).out)
+    report = json.loads(diffir(*words, "--overwrite").out)  # of the reports
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert len(list(kept.rglob("*.png"))) == 2 * len(before) == 4
     assert len(report["rows"][1]["per_picture"]["psnr"]) == 2
+    (tmp_path / "out" / "report.md").unlink()
+    for name in ("report.json", "report.html", "sheet.png"):
+        (tmp_path / "out" / name).unlink()
+    other = diffir(*words, "--no-consistent")
+    assert other.code == 1
+    assert "0.png is made of another picture, by other weights, options" in other.err
+    assert "let it be replaced: --overwrite" in other.err
+
+
+def test_what_a_run_left_is_no_clean_picture(diffir, folder):
+    """Wherever its folder lies, be it the very one of the pictures."""
+    program = [sys.executable, "-c", "import shutil, sys; shutil.copy(*sys.argv[1:])"]
+    copying = "copy=" + shlex.join([*program, "{input}", "{output}"])
+    words = ("bench", folder, *PLAIN, "--task", "jpeg-10", "--restorer", copying, "--json")
+    for out in (folder, folder / "report"):
+        for more in ((), ("--overwrite",)):
+            outcome = diffir(*words, "--keep", "--out", out, *more)
+            assert outcome.code == 0, outcome.err
+            assert json.loads(outcome.out)["pictures"] == ["0.png", "1.png"]
+        assert (out / "restored" / "jpeg-10" / "copy" / "1.png").is_file()
+        for path in (out / "restored").rglob("*.png"):
+            path.unlink()
+        if out == folder:
+            (out / "sheet.png").unlink()
 
 
 def test_to_keep_pictures_takes_a_folder(diffir, folder):

@@ -101,6 +101,9 @@ class TestWork:
         assert (told["told"]["codec"], told["seen_in_pixels"]) == ("jpeg", False)
         [seen] = records(restore(*planned, *facts[:2]))  # how hard, only the pixels tell
         assert (seen["told"]["codec"], seen["seen_in_pixels"]) == ("jpeg", True)
+        assert seen["told"]["sources"] == {"name": "recipe", "severity": "estimate"}
+        words = restore(shots / "a.jpg", "-o", tmp_path / "out.png", "--plan", *facts[:2]).out
+        assert "mpeg2 restored as jpeg of severity" in words or "without a trace of one" in words
 
     def test_records(self, restore, shots, tmp_path):
         outcome = restore(shots, "-o", tmp_path / "out", "--json", "--tile", "128")

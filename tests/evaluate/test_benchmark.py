@@ -41,7 +41,7 @@ class Cropping:
 class TestRows:
     def test_untouched_row_first_then_each_fidelity(self, folder: Path, restorer: Any) -> None:
         plan = Plan(
-            _pictures(folder), _tasks("jpeg-10", "webp-5"), [Dialed("it", restorer, (0.5, 1.0))]
+            _pictures(folder), _tasks("jpeg-10", "webp-5"), [Dialed("it", restorer, (0.5, 1.0), "")]
         )
         result = run(plan, load_metrics(["psnr", "ssim"]))
         assert [(row.task, row.version.fidelity) for row in result.rows] == [
@@ -60,7 +60,7 @@ class TestRows:
         """Fidelity 1 of this restorer is its input, so that row repeats the untouched one."""
         paths = _pictures(folder)
         untouched, smooth, faithful = run(
-            Plan(paths, _tasks("jpeg-10"), [Dialed("it", restorer, (0.0, 1.0))]),
+            Plan(paths, _tasks("jpeg-10"), [Dialed("it", restorer, (0.0, 1.0), "")]),
             load_metrics(["psnr"]),
         ).rows
         jpeg = default_host().codec("jpeg")
@@ -81,7 +81,7 @@ class TestRows:
     def test_what_takes_more_views_has_a_run_and_a_time_of_its_own(
         self, folder: Path, restorer: Any
     ) -> None:
-        contender = Dialed("it", restorer, (0.0, 1.0, 0.5))
+        contender = Dialed("it", restorer, (0.0, 1.0, 0.5), "")
         plan = Plan(_pictures(folder)[:1], _tasks("jpeg-10"), [contender])
         [trial] = trials(plan)
         assert [list(made) for made in contender.restore(trial.degraded)] == [[0.0, 0.5], [1.0]]
@@ -138,7 +138,10 @@ class TestOtherRestorers:
     """One that makes a single picture; one that fails leaves its rows out, and no others."""
 
     def test_its_row_has_its_name(self, folder: Path, restorer: Any) -> None:
-        contenders = [Dialed("it", restorer, (1.0,)), Undialed("same", lambda picture: picture)]
+        contenders = [
+            Dialed("it", restorer, (1.0,), ""),
+            Undialed("same", lambda picture: picture, ""),
+        ]
         plan = Plan(_pictures(folder), _tasks("jpeg-10"), contenders)
         untouched, _, same = run(plan, load_metrics(["psnr"])).rows
         assert same.version == Version("same")
@@ -156,7 +159,7 @@ class TestOtherRestorers:
 
         tasks = _tasks("jpeg-10", "webp-5")
         result = run(
-            Plan(_pictures(folder), tasks, [Undialed("fussy", fussy)]), load_metrics(["psnr"])
+            Plan(_pictures(folder), tasks, [Undialed("fussy", fussy, "")]), load_metrics(["psnr"])
         )
         assert [(row.task, row.version.restorer) for row in result.rows] == [
             ("jpeg-10", None),
@@ -172,13 +175,13 @@ class TestOtherRestorers:
     def test_gray_stays_gray(self) -> None:
         picture = Picture(np.full((4, 4, 3), 9, np.uint8), gray=True)
         tinted = picture.pixels + np.array([0, 3, 6], np.uint8)
-        made = next(Undialed("tint", lambda p: p.with_pixels(tinted)).restore(picture))
+        made = next(Undialed("tint", lambda p: p.with_pixels(tinted), "").restore(picture))
         assert (made[None].pixels == 12).all()
 
 
 def test_watch_sees_every_trial(folder: Path, restorer: Any) -> None:
     seen: list[Trial] = []
-    contenders = [Dialed("it", restorer, (1.0,))]
+    contenders = [Dialed("it", restorer, (1.0,), "")]
     plan = Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-20"), contenders)
     run(plan, load_metrics(["psnr"]), watch=seen.append)
     assert [(trial.name, trial.task) for trial in seen] == [
@@ -211,7 +214,7 @@ class TestRefusals:
             Plan(_pictures(folder), _tasks("jpeg-10", "jpeg-10"))
 
     def test_two_restorers_of_one_name(self, folder: Path, restorer: Any) -> None:
-        twins = [Dialed("it", restorer, (1.0,)), Undialed("it", lambda picture: picture)]
+        twins = [Dialed("it", restorer, (1.0,), ""), Undialed("it", lambda picture: picture, "")]
         with pytest.raises(DataError, match="restorers of different names, got it, it"):
             Plan(_pictures(folder), _tasks("jpeg-10"), twins)
 

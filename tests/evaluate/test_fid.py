@@ -98,7 +98,7 @@ def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("inception")
 def test_rows_have_it(folder: Path) -> None:
     tasks = [find_task(default_host(), name) for name in ("jpeg-5", "jpeg-90")]
-    same = Undialed("same", lambda picture: picture)
+    same = Undialed("same", lambda picture: picture, "")
     plan = Plan(sorted(folder.glob("*.png")), tasks, [same])
     result = run(plan, load_metrics(["psnr"]), fid=FidScores())
     found = {(row.task, row.version): row.fid for row in result.rows}

@@ -83,6 +83,10 @@ class TestWeights:
         path = _save(network, folder / "drunet.safetensors")
         assert _restored(f"drunet={path}", picture).pixels.shape == (50, 61, 3)
 
+    def test_another_file_is_another_restorer(self, compact: Path, gray: Path) -> None:
+        one, same, other = (parse_restorer(f"x={p}").about for p in (compact, compact, gray))
+        assert one == same != other
+
     def test_large_pictures_are_cut_without_seams(self, compact: Path, monkeypatch) -> None:
         from diffir.evaluate import spandrel_restorer
 

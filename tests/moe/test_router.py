@@ -92,6 +92,8 @@ def test_a_codec_with_a_relative_is_routed_as_that_one():
     )
     assert torch.equal(vvc, webp)
     assert not torch.equal(av1, webp)
+    bare = router.route(latent, [CodecInfo(name="vvc")]).degradation
+    assert torch.equal(bare, webp)  # pairs that are pixels alone: at the middle
 
 
 def test_looking_and_learning_to_look_are_the_degradation_encoders(router):

@@ -86,6 +86,7 @@ class TestWhatIsTold:
         if codec.severity is not None:  # a file knows better than its looks
             assert told.severity == codec.severity
         assert told.sources["name"] == "estimate"
+        assert told.sources["severity"] == codec.sources.get("severity", "estimate")
 
     def test_a_relative_that_the_recipe_names_is_not_looked_for(self, build_model):
         model = build_model()
