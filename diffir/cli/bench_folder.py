@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 MOST_STRIPS = 12
 """A sheet with more rows than that is not looked at."""
 
-REPORTS = ("report.md", "report.json", "report.html", "sheet.png")
-
+SHEET = "sheet.png"
+REPORTS = ("report.md", "report.json", "report.html", SHEET)
 
 RESTORED = "restored"
-"""The folder in it for pictures that are kept."""
+"""Of the folder in it for pictures that are kept."""
 
 
 def is_ours(item: Item, out: Path) -> bool:
     """Whether a file was found where earlier runs left theirs, below a folder that was named."""
     if is_result(item, out) or is_result(item, out / RESTORED):
         return True
-    drawn = item.path.name == "sheet.png" or item.path.match(_plot_name("*"))
+    drawn = item.path.name == SHEET or item.path.match(_plot_name("*"))
     return drawn and item.path.parent.resolve() == out.resolve()
 
 
@@ -107,7 +107,7 @@ class BenchFolder:
         )
         for name, text in zip(REPORTS, (texts.markdown, texts.json, page), strict=False):
             self._save(name, text.encode(errors="replace"))  # of names that are not UTF-8
-        self._save("sheet.png", _png(draw_sheet(self._strips)))
+        self._save(SHEET, _png(draw_sheet(self._strips)))
         for metric, plot in plots.items():
             self._save(_plot_name(metric), _png(plot.image))
 
